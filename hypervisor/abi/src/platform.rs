@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest sees on Arm: the addresses and interrupts of QEMU's `virt`
+//! machine (its `hw/arm/virt.c` is the reference), so that an image built for
+//! it runs here unchanged, and above them where channels appear.
+
+/// Where guest RAM starts.
+pub const RAM: u64 = 0x4000_0000;
+/// The read-only flash a `firmware` guest starts in; what lies behind the image reads as erased.
+pub const FLASH: u64 = 0;
+/// Bytes of both flash banks together.
+pub const FLASH_SIZE: u64 = 0x0800_0000;
+/// GICv3 distributor frame.
+pub const GICD: u64 = 0x0800_0000;
+/// Bytes of the distributor frame.
+pub const GICD_SIZE: u64 = 0x1_0000;
+/// First GICv3 redistributor; each vCPU has two 64 KiB frames.
+pub const GICR: u64 = 0x080a_0000;
+/// Bytes between two redistributors.
+pub const GICR_STRIDE: u64 = 0x2_0000;
+/// PL011 UART.
+pub const UART: u64 = 0x0900_0000;
+/// Bytes of the UART's frame.
+pub const UART_SIZE: u64 = 0x1000;
+/// INTID of the UART (SPI 1).
+pub const UART_INTID: u32 = 33;
+/// PL061 GPIO, which answers zero.
+pub const GPIO: u64 = 0x0903_0000;
+/// Bytes of the GPIO's frame.
+pub const GPIO_SIZE: u64 = 0x1000;
+/// INTID of the virtual timer (PPI 11).
+pub const VIRTUAL_TIMER_INTID: u32 = 27;
+/// INTID of the non-secure physical timer (PPI 14).
+pub const PHYSICAL_TIMER_INTID: u32 = 30;
+/// INTID of the PMU (PPI 7).
+pub const PMU_INTID: u32 = 23;
+/// Register page of the partition's first channel; the next one follows a page later.
+pub const CHANNEL_REGISTERS: u64 = 0x0c00_0000;
+/// Bytes of a channel's register page.
+pub const CHANNEL_REGISTERS_STRIDE: u64 = 0x1000;
+/// Shared memory of the partition's channels, one behind the other.
+pub const CHANNEL_MEMORY: u64 = 0x0c10_0000;
+/// End of the window for channels (the `virt` machine's platform bus ends here).
+pub const CHANNEL_END: u64 = 0x0e00_0000;
+/// INTID of the partition's first channel (SPI 8, free on `virt`); the next channel has the next one.
+pub const CHANNEL_INTID: u32 = 40;
+/// Channels that one partition can have: SPI 8 to 15.
+pub const CHANNELS_PER_PARTITION: usize = 8;
+/// One past the highest INTID that a guest's distributor may show.
+pub const INTID_LIMIT: u32 = 288;
+/// vCPUs that one partition can have.
+pub const VCPUS_PER_PARTITION: usize = 8;
+
+/// Registers of a channel, at the offsets that ivshmem's BAR0 has
+/// (QEMU, `docs/specs/ivshmem-spec.rst`, "Device registers"). 32-bit accesses only.
+pub mod channel {
+    /// Read and write: bit 0 lets the peer's bell interrupt this side. One after reset.
+    pub const MASK: u64 = 0x0;
+    /// Read: bit 0 says that the peer rang since the last read; reading clears it.
+    pub const STATUS: u64 = 0x4;
+    /// Read: this side's number, 0 or 1, in the order of the manifest's `between`.
+    pub const POSITION: u64 = 0x8;
+    /// Write: bits 31:16 name the peer's number; any vector rings its bell.
+    pub const DOORBELL: u64 = 0xc;
+    /// Read: bytes of the shared memory.
+    pub const SIZE: u64 = 0x10;
+}

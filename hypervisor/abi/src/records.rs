@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The records of a bundle: the checked manifest as fixed-size little-endian
+//! tables, with the guest images behind them.
+//!
+//! ```text
+//!  0            HEADER_LEN                                            total_len
+//!  | Header     | partitions | cpus | segments | devices | channels | payload … |
+//!                ^ Header::partitions.offset …                        ^ Segment::offset
+//! ```
+//! Offsets count from the header's first byte. A table is named by a [`Table`]
+//! in the header; a record names its own rows in another table by a [`Span`].
+//! `host` addresses are machine addresses, `guest` addresses are IPAs.
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// First eight bytes of every bundle.
+pub const MAGIC: [u8; 8] = *b"BULKHEAD";
+/// Version of the bundle format.
+pub const FORMAT: u32 = 1;
+/// Value of a `host` field whose address the kernel chooses at boot.
+pub const PLACE_AT_BOOT: u64 = u64::MAX;
+/// Bytes of a name, padded with zeros.
+pub const NAME_LEN: usize = 16;
+
+/// A name in ASCII, padded with zeros.
+pub type Name = [u8; NAME_LEN];
+
+/// Where a table lies in the bundle.
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Table {
+    /// Bytes from the header's first byte.
+    pub offset: U32,
+    /// Rows.
+    pub count: U32,
+}
+
+/// Consecutive rows of a table.
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Span {
+    /// First row.
+    pub first: U32,
+    /// Rows.
+    pub count: U32,
+}
+
+/// Start of the bundle.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`FORMAT`].
+    pub format: U32,
+    /// CRC-32C (Castagnoli) of the whole bundle with this field zero.
+    pub crc: U32,
+    /// Hash of the record layouts; a kernel refuses a bundle with another one.
+    pub layout: U64,
+    /// Bytes from this header to the end of the payload.
+    pub total_len: U64,
+    /// Board the manifest was written for.
+    pub board: Name,
+    /// Table of [`PartitionRecord`].
+    pub partitions: Table,
+    /// Table of [`CpuRecord`].
+    pub cpus: Table,
+    /// Table of [`SegmentRecord`].
+    pub segments: Table,
+    /// Table of [`DeviceRecord`].
+    pub devices: Table,
+    /// Table of [`ChannelRecord`].
+    pub channels: Table,
+    /// Zero: the place of a key's name and signature.
+    pub signature: [u8; 96],
+}
+
+bitflags::bitflags! {
+    /// Concessions and options of a partition.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct PartitionFlags: u32 {
+        /// WFI is an exit (`idle = "trap"`).
+        const TRAP_IDLE = 1 << 0;
+        /// Guest addresses equal host addresses (`identity = true`).
+        const IDENTITY = 1 << 1;
+        /// A device may write anywhere (`dma = "unprotected"`).
+        const UNPROTECTED_DMA = 1 << 2;
+    }
+}
+
+/// One partition.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PartitionRecord {
+    /// Name; printable ASCII, unique.
+    pub name: Name,
+    /// Bits of [`PartitionFlags`].
+    pub flags: U32,
+    /// INTIDs that the guest's distributor shows: a multiple of 32.
+    pub intids: U32,
+    /// RAM: first guest address.
+    pub memory_guest: U64,
+    /// RAM: first host address or [`PLACE_AT_BOOT`].
+    pub memory_host: U64,
+    /// RAM: bytes, a multiple of 4 KiB.
+    pub memory_size: U64,
+    /// Read-only flash at [`crate::platform::FLASH`]: bytes, zero if none, a multiple of 4 KiB. Placed at boot.
+    pub rom_size: U64,
+    /// First instruction, a guest address.
+    pub entry: U64,
+    /// Value of x0 at entry (a device tree's guest address).
+    pub argument: U64,
+    /// Its vCPUs, in order, in the cpus table.
+    pub cpus: Span,
+    /// What is copied before it starts, in the segments table.
+    pub segments: Span,
+    /// Its devices, in the devices table.
+    pub devices: Span,
+}
+
+/// The CPU one vCPU runs on.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct CpuRecord {
+    /// Number of the CPU, in the order the firmware lists them.
+    pub cpu: U32,
+}
+
+/// Bytes copied into a partition before it starts.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct SegmentRecord {
+    /// Bytes from the bundle's first byte; a multiple of 64.
+    pub offset: U64,
+    /// Bytes.
+    pub len: U64,
+    /// First guest address, in RAM or in the read-only flash.
+    pub guest: U64,
+}
+
+/// A device granted to a partition.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct DeviceRecord {
+    /// Name in board.toml.
+    pub name: Name,
+    /// Registers: first host address, a multiple of 4 KiB.
+    pub host: U64,
+    /// Registers: first guest address, a multiple of 4 KiB.
+    pub guest: U64,
+    /// Registers: bytes, a multiple of 4 KiB.
+    pub size: U64,
+    /// INTIDs, the same for host and guest; zero is none.
+    pub interrupts: [U32; 4],
+}
+
+/// Memory that two partitions share, with a doorbell each.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ChannelRecord {
+    /// Name; unique.
+    pub name: Name,
+    /// Shared memory: bytes, a multiple of 4 KiB.
+    pub size: U64,
+    /// Shortest time between two interrupts at a receiver, in nanoseconds.
+    pub interval_ns: U64,
+    /// Both ends, in the order of `between`.
+    pub ends: [ChannelEnd; 2],
+}
+
+/// What one partition sees of a channel.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ChannelEnd {
+    /// Row in the partitions table.
+    pub partition: U32,
+    /// INTID of the bell.
+    pub interrupt: U32,
+    /// Guest address of the register page.
+    pub registers: U64,
+    /// Guest address of the shared memory.
+    pub memory: U64,
+}
