@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How a command ends: its exit statuses, and the one kind of error that has a
+//! status of its own.
+//!
+//! Errors are `anyhow` chains. A chain that holds a [`Mistake`] ends with
+//! [`USAGE`], every other one with [`FAILED`].
+
+use std::fmt;
+
+/// The command did what it was asked, and it went well.
+pub const PASSED: u8 = 0;
+/// The command ran, and what it ran did not go well.
+pub const FAILED: u8 = 1;
+/// The command line or a file that a user wrote is wrong.
+pub const USAGE: u8 = 2;
+/// The time given with `--timeout` ran out, as `timeout(1)` says it.
+pub const TIMEOUT: u8 = 124;
+
+/// What a user wrote is wrong: where, what, and how it is mended.
+#[derive(Debug)]
+pub struct Mistake(String);
+
+impl Mistake {
+    /// A mistake with its whole text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// An `anyhow` error that is a [`Mistake`], for `return Err(mistake(…))`.
+pub fn mistake(text: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Mistake::new(text))
+}
+
+/// The exit status an error ends with.
+pub fn status_of(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<Mistake>()) { USAGE } else { FAILED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_mistake_keeps_its_status_under_added_context() {
+        let plain: anyhow::Result<()> = Err(anyhow::anyhow!("the disk is full"));
+        let wrong: anyhow::Result<()> = Err(mistake("no such partition"));
+        assert_eq!(status_of(&plain.context("writing").unwrap_err()), FAILED);
+        assert_eq!(status_of(&wrong.context("reading").unwrap_err()), USAGE);
+    }
+}

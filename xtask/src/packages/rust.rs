@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The nightly toolchain that Miri and fuzzing use, pinned by date. Everything
+//! else builds on the stable toolchain of `rust-toolchain.toml`.
+
+use super::Installer;
+use crate::failure::mistake;
+use crate::process;
+use crate::terminal::announce;
+use anyhow::{Context, Result};
+use std::process::Command;
+
+/// The nightly of the day after rustc's commit date 2026-05-19.
+pub const NIGHTLY: &str = "nightly-2026-05-20";
+
+/// Makes sure that the nightly with Miri is there. An error says why it cannot be had.
+pub fn need_miri(installer: &Installer) -> Result<()> {
+    let there = process::output(&mut nightly_cargo(&["miri", "--version"]));
+    if there.is_ok() {
+        return Ok(());
+    }
+    let install = ["toolchain", "install", NIGHTLY, "--profile", "minimal"];
+    let mut command = Command::new("rustup");
+    command.args(install).args(["--component", "miri,rust-src"]);
+    if installer.refuses() {
+        let typed = process::shown(&command);
+        return Err(mistake(format!("{NIGHTLY} with Miri is missing; type `{typed}`")));
+    }
+    announce(&format!("installing {NIGHTLY} with miri and rust-src through rustup"));
+    process::run("installing the nightly", &mut command)
+        .map(|_| ())
+        .with_context(|| format!("{NIGHTLY} cannot be had"))
+}
+
+/// Cargo of the nightly.
+pub fn nightly_cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", NIGHTLY, "cargo"]).args(arguments);
+    // `cargo xtask` runs under the stable toolchain and passes its choice on.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
+    command
+}
