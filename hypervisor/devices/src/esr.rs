@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a guest was stopped: a total decoder of `ESR_EL2`.
+//!
+//! It lies on the path of every synchronous exit, so it is a few shifts and
+//! one match. Whatever it does not know is [`Syndrome::Other`], never a fault.
+//! Arm ARM (DDI 0487), "ESR_EL2, Exception Syndrome Register (EL2)".
+
+use crate::Size;
+
+/// An exception taken to EL2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syndrome {
+    /// EC 0: an instruction nobody knows, or a trap without a class of its own.
+    Unknown,
+    /// WFI or WFE, and their forms with a timeout.
+    Wait {
+        /// WFE or WFET.
+        event: bool,
+        /// WFIT or WFET: the register holds a deadline.
+        timeout: bool,
+    },
+    /// Advanced SIMD or floating point (`CPTR_EL2.TFP`).
+    FloatingPoint,
+    /// SVE (`CPTR_EL2.TZ`).
+    Sve,
+    /// SME (`CPTR_EL2.TSM`).
+    Sme,
+    /// A pointer authentication instruction (`HCR_EL2.API`).
+    PointerAuthentication,
+    /// HVC with its immediate.
+    Hvc(u16),
+    /// SMC with its immediate.
+    Smc(u16),
+    /// MSR, MRS or a system instruction.
+    SystemRegister(SystemAccess),
+    /// A load or store (stage 2, or external).
+    DataAbort(DataAbort),
+    /// An instruction fetch.
+    InstructionAbort(InstructionAbort),
+    /// `PSTATE.IL` was set.
+    IllegalState,
+    /// PC or SP not aligned.
+    Alignment,
+    /// A debug exception routed to EL2: breakpoint, watchpoint, step or BRK.
+    Debug,
+    /// SError.
+    SError,
+    /// Any other exception class, by its number.
+    Other(u8),
+}
+
+/// The name of a system register: `S<op0>_<op1>_C<n>_C<m>_<op2>`, packed as ESR
+/// packs it, so that a `match` on constants compares once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Register(u32);
+
+impl Register {
+    /// Bits of the ISS that name the register.
+    const MASK: u32 = 0x003f_fc1e;
+
+    /// The register with these operands; operand bits beyond a field's width are dropped.
+    #[must_use]
+    pub const fn new(op0: u8, op1: u8, crn: u8, crm: u8, op2: u8) -> Self {
+        Self(
+            ((op0 as u32 & 3) << 20)
+                | ((op2 as u32 & 7) << 17)
+                | ((op1 as u32 & 7) << 14)
+                | ((crn as u32 & 15) << 10)
+                | ((crm as u32 & 15) << 1),
+        )
+    }
+
+    /// Operand op0.
+    #[must_use]
+    pub const fn op0(self) -> u8 {
+        (self.0 >> 20 & 3) as u8
+    }
+
+    /// Operand op1.
+    #[must_use]
+    pub const fn op1(self) -> u8 {
+        (self.0 >> 14 & 7) as u8
+    }
+
+    /// Operand CRn.
+    #[must_use]
+    pub const fn crn(self) -> u8 {
+        (self.0 >> 10 & 15) as u8
+    }
+
+    /// Operand CRm.
+    #[must_use]
+    pub const fn crm(self) -> u8 {
+        (self.0 >> 1 & 15) as u8
+    }
+
+    /// Operand op2.
+    #[must_use]
+    pub const fn op2(self) -> u8 {
+        (self.0 >> 17 & 7) as u8
+    }
+}
+
+/// A trapped MSR, MRS or system instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemAccess {
+    /// Which register or instruction.
+    pub register: Register,
+    /// General-purpose register 0 to 30 that is the source or the target; 31 is XZR.
+    pub transfer: u8,
+    /// MSR or a system instruction, not MRS.
+    pub write: bool,
+}
+
+/// A load or store that ESR describes completely (ISV = 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Bytes moved.
+    pub size: Size,
+    /// A load extends the sign.
+    pub sign_extend: bool,
+    /// General-purpose register 0 to 30; 31 is XZR.
+    pub register: u8,
+    /// A load fills 64 bits of its register, not 32.
+    pub sixty_four: bool,
+}
+
+/// What stopped a memory access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is mapped there, or the address is too large.
+    Translation,
+    /// The access flag is clear.
+    AccessFlag,
+    /// It is mapped without this right.
+    Permission,
+    /// The bus answered with an error, here or on a table walk.
+    External,
+    /// Anything else: alignment, TLB conflict, lockdown, unsupported atomic.
+    Other(u8),
+}
+
+/// A load or store that did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataAbort {
+    /// What it wanted to move, where ESR tells; otherwise see [`crate::loadstore`].
+    pub access: Option<Access>,
+    /// A store (also what cache maintenance and atomics report).
+    pub write: bool,
+    /// The walk of the guest's own tables went wrong, not the access itself.
+    pub walk: bool,
+    /// Cache maintenance or address translation, not a load or store.
+    pub cache_maintenance: bool,
+    /// What stopped it.
+    pub status: Status,
+    /// `FAR_EL2` holds the address.
+    pub address_valid: bool,
+}
+
+impl DataAbort {
+    /// Whether `HPFAR_EL2` holds the page (Arm ARM, "HPFAR_EL2"): not for a
+    /// permission fault on the access itself, nor for an external abort on it.
+    #[inline]
+    #[must_use]
+    pub const fn page_valid(&self) -> bool {
+        self.walk || matches!(self.status, Status::Translation | Status::AccessFlag)
+    }
+}
+
+/// A fetch that did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstructionAbort {
+    /// The walk of the guest's own tables went wrong, not the fetch itself.
+    pub walk: bool,
+    /// What stopped it.
+    pub status: Status,
+    /// `FAR_EL2` holds the address.
+    pub address_valid: bool,
+}
+
+/// Decodes `ESR_EL2`. Total: any value has a meaning.
+#[inline]
+#[must_use]
+pub const fn decode(esr: u64) -> Syndrome {
+    let ec = (esr >> 26 & 0x3f) as u8;
+    match ec {
+        0x00 => Syndrome::Unknown,
+        0x01 => Syndrome::Wait { event: bit(esr, 0), timeout: bit(esr, 1) },
+        0x07 => Syndrome::FloatingPoint,
+        0x09 => Syndrome::PointerAuthentication,
+        0x0e => Syndrome::IllegalState,
+        0x16 => Syndrome::Hvc((esr & 0xffff) as u16),
+        0x17 => Syndrome::Smc((esr & 0xffff) as u16),
+        0x18 => Syndrome::SystemRegister(SystemAccess {
+            register: Register(Register::MASK & (esr & 0xffff_ffff) as u32),
+            transfer: (esr >> 5 & 31) as u8,
+            write: !bit(esr, 0),
+        }),
+        0x19 => Syndrome::Sve,
+        0x1d => Syndrome::Sme,
+        0x20 => Syndrome::InstructionAbort(InstructionAbort {
+            walk: bit(esr, 7),
+            status: status(esr),
+            address_valid: !bit(esr, 10),
+        }),
+        0x22 | 0x26 => Syndrome::Alignment,
+        0x24 => Syndrome::DataAbort(data_abort(esr)),
+        0x2f => Syndrome::SError,
+        0x30 | 0x32 | 0x34 | 0x38 | 0x3c => Syndrome::Debug,
+        other => Syndrome::Other(other),
+    }
+}
+
+/// Bytes of the instruction that trapped: 4, or 2 for a T32 instruction at EL0.
+#[inline]
+#[must_use]
+pub const fn instruction_bytes(esr: u64) -> u64 {
+    if bit(esr, 25) { 4 } else { 2 }
+}
+
+/// The guest-physical address of a stage-2 fault, where [`DataAbort::page_valid`]
+/// holds: the page from `HPFAR_EL2`, the offset from `FAR_EL2`.
+#[inline]
+#[must_use]
+pub const fn guest_address(far: u64, hpfar: u64) -> u64 {
+    (hpfar & 0x0000_0fff_ffff_fff0) << 8 | far & 0xfff
+}
+
+#[inline]
+const fn bit(value: u64, n: u32) -> bool {
+    value.wrapping_shr(n) & 1 != 0
+}
+
+#[inline]
+const fn data_abort(esr: u64) -> DataAbort {
+    let access = if bit(esr, 24) {
+        Some(Access {
+            size: Size::from_log2(esr >> 22),
+            sign_extend: bit(esr, 21),
+            register: (esr >> 16 & 31) as u8,
+            sixty_four: bit(esr, 15),
+        })
+    } else {
+        None
+    };
+    DataAbort {
+        access,
+        write: bit(esr, 6),
+        walk: bit(esr, 7),
+        cache_maintenance: bit(esr, 8),
+        status: status(esr),
+        address_valid: !bit(esr, 10),
+    }
+}
+
+/// Fault status codes, "DFSC" and "IFSC". Address size faults count as
+/// translation faults: nothing can be mapped there.
+#[inline]
+const fn status(esr: u64) -> Status {
+    let code = (esr & 0x3f) as u8;
+    match code {
+        0x00..=0x07 | 0x29 | 0x2b => Status::Translation,
+        0x08..=0x0b => Status::AccessFlag,
+        0x0c..=0x0f => Status::Permission,
+        0x10 | 0x13..=0x17 | 0x18 | 0x1b..=0x1f => Status::External,
+        other => Status::Other(other),
+    }
+}
