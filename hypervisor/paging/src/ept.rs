@@ -67,6 +67,21 @@ const fn memory_type(kind: Kind) -> u64 {
     }
 }
 
+/// The entry for a leaf.
+const fn encode(level: Level, leaf: Leaf) -> u64 {
+    let mut entry = leaf.host.get() | memory_type(leaf.kind) | READ;
+    if !matches!(level, Level::Three) {
+        entry |= LARGE;
+    }
+    if leaf.rights.contains(Rights::WRITE) {
+        entry |= WRITE;
+    }
+    if leaf.rights.contains(Rights::EXECUTE) {
+        entry |= EXECUTE;
+    }
+    entry
+}
+
 impl Format for Ept {
     type Input = GuestPhys;
 }
@@ -82,17 +97,7 @@ impl Encode for Ept {
     }
 
     fn leaf(&self, level: Level, leaf: Leaf) -> Option<u64> {
-        let mut entry = leaf.host.get() | memory_type(leaf.kind) | READ;
-        if level != Level::Three {
-            entry |= LARGE;
-        }
-        if leaf.rights.contains(Rights::WRITE) {
-            entry |= WRITE;
-        }
-        if leaf.rights.contains(Rights::EXECUTE) {
-            entry |= EXECUTE;
-        }
-        Some(entry)
+        Some(encode(level, leaf))
     }
 
     fn decode(&self, level: Level, entry: u64) -> Entry {
@@ -115,7 +120,13 @@ impl Encode for Ept {
 
 // Four levels, write-back.
 const _: () = assert!(Ept::new(46, true).eptp(HostPhys::new(0x7000)) == 0x701E);
-// Registers are uncacheable and shared memory ignores the guest's PAT.
-const _: () = assert!(memory_type(Kind::Device) == 0);
-const _: () = assert!(memory_type(Kind::Normal) == 0x30);
-const _: () = assert!(memory_type(Kind::WriteBack) == 0x70);
+const _: () = {
+    let host = HostPhys::new(0x4000_0000);
+    let ram = Leaf { host, rights: Rights::all(), kind: Kind::Normal };
+    assert!(encode(Level::Three, ram) == 0x4000_0037);
+    assert!(encode(Level::One, ram) == 0x4000_00B7);
+    // Shared memory ignores the guest's PAT; registers are uncacheable.
+    let rights = Rights::READ.union(Rights::WRITE);
+    assert!(encode(Level::Two, Leaf { host, rights, kind: Kind::WriteBack }) == 0x4000_00F3);
+    assert!(encode(Level::Three, Leaf { host, rights, kind: Kind::Device }) == 0x4000_0003);
+};

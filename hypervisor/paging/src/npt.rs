@@ -65,6 +65,23 @@ const fn pat_index(kind: Kind) -> Option<u64> {
     }
 }
 
+/// The entry for a leaf.
+const fn encode(level: Level, leaf: Leaf) -> Option<u64> {
+    let Some(pat_index) = pat_index(leaf.kind) else { return None };
+    let mut entry = leaf.host.get() | pat_index;
+    entry |= DIRTY | ACCESSED | USER | PRESENT;
+    if !matches!(level, Level::Three) {
+        entry |= LARGE;
+    }
+    if leaf.rights.contains(Rights::WRITE) {
+        entry |= WRITE;
+    }
+    if !leaf.rights.contains(Rights::EXECUTE) {
+        entry |= NO_EXECUTE;
+    }
+    Some(entry)
+}
+
 impl Format for Npt {
     type Input = GuestPhys;
 }
@@ -80,18 +97,7 @@ impl Encode for Npt {
     }
 
     fn leaf(&self, level: Level, leaf: Leaf) -> Option<u64> {
-        let mut entry = leaf.host.get() | pat_index(leaf.kind)?;
-        entry |= DIRTY | ACCESSED | USER | PRESENT;
-        if level != Level::Three {
-            entry |= LARGE;
-        }
-        if leaf.rights.contains(Rights::WRITE) {
-            entry |= WRITE;
-        }
-        if !leaf.rights.contains(Rights::EXECUTE) {
-            entry |= NO_EXECUTE;
-        }
-        Some(entry)
+        encode(level, leaf)
     }
 
     fn decode(&self, level: Level, entry: u64) -> Entry {
@@ -116,3 +122,13 @@ impl Encode for Npt {
 const _: () = assert!(Npt::PAT & 0xFF == 6);
 const _: () = assert!(Npt::PAT >> 8 & 0xFF == 1);
 const _: () = assert!(Npt::PAT >> 24 & 0xFF == 0);
+const _: () = {
+    let host = HostPhys::new(0x4000_0000);
+    let ram = Leaf { host, rights: Rights::all(), kind: Kind::Normal };
+    assert!(matches!(encode(Level::Three, ram), Some(0x4000_0067)));
+    assert!(matches!(encode(Level::Two, ram), Some(0x4000_00E7)));
+    let rights = Rights::READ.union(Rights::WRITE);
+    let hpet = Leaf { host, rights, kind: Kind::Device };
+    assert!(matches!(encode(Level::Three, hpet), Some(0x8000_0000_4000_007F)));
+    assert!(encode(Level::Three, Leaf { host, rights, kind: Kind::WriteBack }).is_none());
+};

@@ -74,6 +74,25 @@ const ACCESSED: u64 = 1 << 10;
 const EXECUTE_NEVER: u64 = 1 << 54;
 const ADDRESS: u64 = 0x0000_FFFF_FFFF_F000;
 
+/// The entry for a leaf.
+const fn encode(level: Level, leaf: Leaf) -> Option<u64> {
+    if leaf.rights.contains(Rights::WRITE.union(Rights::EXECUTE)) {
+        return None;
+    }
+    let mut entry = leaf.host.get() | attr_index(leaf.kind);
+    entry |= VALID | AP1_RES1 | INNER_SHAREABLE | ACCESSED;
+    if matches!(level, Level::Three) {
+        entry |= TABLE_OR_PAGE;
+    }
+    if !leaf.rights.contains(Rights::WRITE) {
+        entry |= READ_ONLY;
+    }
+    if !leaf.rights.contains(Rights::EXECUTE) {
+        entry |= EXECUTE_NEVER;
+    }
+    Some(entry)
+}
+
 impl Format for Stage1 {
     type Input = HostVirt;
 }
@@ -89,21 +108,7 @@ impl Encode for Stage1 {
     }
 
     fn leaf(&self, level: Level, leaf: Leaf) -> Option<u64> {
-        if leaf.rights.contains(Rights::WRITE | Rights::EXECUTE) {
-            return None;
-        }
-        let mut entry = leaf.host.get() | attr_index(leaf.kind);
-        entry |= VALID | AP1_RES1 | INNER_SHAREABLE | ACCESSED;
-        if level == Level::Three {
-            entry |= TABLE_OR_PAGE;
-        }
-        if !leaf.rights.contains(Rights::WRITE) {
-            entry |= READ_ONLY;
-        }
-        if !leaf.rights.contains(Rights::EXECUTE) {
-            entry |= EXECUTE_NEVER;
-        }
-        Some(entry)
+        encode(level, leaf)
     }
 
     fn decode(&self, level: Level, entry: u64) -> Entry {
@@ -131,3 +136,13 @@ const _: () = assert!(Stage1::MAIR >> (attr_index(Kind::Normal) * 2) & 0xFF == 0
 const _: () = assert!(Stage1::MAIR >> (attr_index(Kind::NonCacheable) * 2) & 0xFF == 0x44);
 const _: () = assert!(Stage1::MAIR >> (attr_index(Kind::Device) * 2) & 0xFF == 0x04);
 const _: () = assert!(Stage1::MAIR >> (attr_index(Kind::WriteBack) * 2) & 0xFF == 0xFF);
+const _: () = {
+    let host = HostPhys::new(0x4020_0000);
+    let text = Leaf { host, rights: Rights::READ.union(Rights::EXECUTE), kind: Kind::Normal };
+    assert!(matches!(encode(Level::Three, text), Some(0x4020_07C3)));
+    let data = Leaf { host, rights: Rights::READ.union(Rights::WRITE), kind: Kind::Normal };
+    assert!(matches!(encode(Level::Two, data), Some(0x40_0000_4020_0741)));
+    let uart = Leaf { kind: Kind::Device, ..data };
+    assert!(matches!(encode(Level::Three, uart), Some(0x40_0000_4020_074B)));
+    assert!(encode(Level::Three, Leaf { rights: Rights::all(), ..data }).is_none());
+};

@@ -19,8 +19,8 @@
 //!
 //! Arm ARM DDI 0487: "VMSAv8-64 translation table format descriptors",
 //! "Concatenated translation tables for the initial stage 2 lookup", "Stage 2
-//! memory type and Cacheability attributes", "VTCR_EL2, Virtualization
-//! Translation Control Register".
+//! memory type and Cacheability attributes when FEAT_S2FWB is disabled" and "… is
+//! enabled", "VTCR_EL2, Virtualization Translation Control Register".
 
 use crate::{Encode, Entry, Format, GuestPhys, HostPhys, Kind, Leaf, Level, Rights, Shape};
 
@@ -135,6 +135,23 @@ const ACCESSED: u64 = 1 << 10;
 const EXECUTE_NEVER: u64 = 1 << 54;
 const ADDRESS: u64 = 0x0000_FFFF_FFFF_F000;
 
+/// The entry for a leaf.
+const fn encode(format: Stage2, level: Level, leaf: Leaf) -> Option<u64> {
+    let Some(mem_attr) = format.mem_attr(leaf.kind) else { return None };
+    let mut entry = leaf.host.get() | mem_attr;
+    entry |= VALID | READ | INNER_SHAREABLE | ACCESSED;
+    if matches!(level, Level::Three) {
+        entry |= TABLE_OR_PAGE;
+    }
+    if leaf.rights.contains(Rights::WRITE) {
+        entry |= WRITE;
+    }
+    if !leaf.rights.contains(Rights::EXECUTE) {
+        entry |= EXECUTE_NEVER;
+    }
+    Some(entry)
+}
+
 impl Format for Stage2 {
     type Input = GuestPhys;
 }
@@ -151,18 +168,7 @@ impl Encode for Stage2 {
     }
 
     fn leaf(&self, level: Level, leaf: Leaf) -> Option<u64> {
-        let mut entry = leaf.host.get() | self.mem_attr(leaf.kind)?;
-        entry |= VALID | READ | INNER_SHAREABLE | ACCESSED;
-        if level == Level::Three {
-            entry |= TABLE_OR_PAGE;
-        }
-        if leaf.rights.contains(Rights::WRITE) {
-            entry |= WRITE;
-        }
-        if !leaf.rights.contains(Rights::EXECUTE) {
-            entry |= EXECUTE_NEVER;
-        }
-        Some(entry)
+        encode(*self, level, leaf)
     }
 
     fn decode(&self, level: Level, entry: u64) -> Entry {
@@ -194,3 +200,19 @@ const _: () = assert!(Stage2::new(5, false).with_input_bits(48).unwrap().vtcr() 
 const _: () = assert!(Stage2::new(2, false).with_input_bits(41).is_none());
 const _: () =
     assert!(Stage2::new(2, false).vttbr(HostPhys::new(0x4000_2000), 3) == 0x3_0000_4000_2000);
+const _: () = {
+    let free = Stage2::new(2, false);
+    let forced = Stage2::new(2, true);
+    let host = HostPhys::new(0x4000_0000);
+    let ram = Leaf { host, rights: Rights::all(), kind: Kind::Normal };
+    assert!(matches!(encode(free, Level::Three, ram), Some(0x4000_07FF)));
+    assert!(matches!(encode(free, Level::One, ram), Some(0x4000_07FD)));
+    assert!(matches!(encode(forced, Level::Two, ram), Some(0x4000_07DD)));
+    let channel = Leaf { host, rights: Rights::READ, kind: free.shared() };
+    assert!(matches!(encode(free, Level::Three, channel), Some(0x40_0000_4000_0757)));
+    let channel = Leaf { host, rights: Rights::READ, kind: forced.shared() };
+    assert!(matches!(encode(forced, Level::Three, channel), Some(0x40_0000_4000_075B)));
+    let uart = Leaf { host, rights: Rights::READ.union(Rights::WRITE), kind: Kind::Device };
+    assert!(matches!(encode(free, Level::Three, uart), Some(0x40_0000_4000_07C7)));
+    assert!(matches!(encode(forced, Level::Three, uart), Some(0x40_0000_4000_07C7)));
+};
