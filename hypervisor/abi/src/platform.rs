@@ -3,12 +3,16 @@
 //! machine (its `hw/arm/virt.c` is the reference), so that an image built for
 //! it runs here unchanged, and above them where channels appear.
 
+use crate::range::Range;
+
 /// Where guest RAM starts.
 pub const RAM: u64 = 0x4000_0000;
 /// The read-only flash a `firmware` guest starts in; what lies behind the image reads as erased.
 pub const FLASH: u64 = 0;
 /// Bytes of both flash banks together.
 pub const FLASH_SIZE: u64 = 0x0800_0000;
+/// Most bytes of a guest's read-only flash: the first bank.
+pub const ROM_LIMIT: u64 = FLASH_SIZE / 2;
 /// GICv3 distributor frame.
 pub const GICD: u64 = 0x0800_0000;
 /// Bytes of the distributor frame.
@@ -45,10 +49,25 @@ pub const CHANNEL_END: u64 = 0x0e00_0000;
 pub const CHANNEL_INTID: u32 = 40;
 /// Channels that one partition can have: SPI 8 to 15.
 pub const CHANNELS_PER_PARTITION: usize = 8;
+/// First SPI.
+pub const SPI_FIRST: u32 = 32;
 /// One past the highest INTID that a guest's distributor may show.
 pub const INTID_LIMIT: u32 = 288;
 /// vCPUs that one partition can have.
 pub const VCPUS_PER_PARTITION: usize = 8;
+
+/// One past the last guest address: stage 2 translates 40 bits on every CPU that Bulkhead runs on.
+pub const GUEST_END: u64 = 1 << 40;
+
+/// Guest addresses where neither RAM nor a device can be, and what is there.
+pub const RESERVED: [(&str, Range); 6] = [
+    ("flash", Range::new(FLASH, FLASH_SIZE)),
+    ("distributor", Range::new(GICD, GICD_SIZE)),
+    ("redistributors", Range::new(GICR, GICR_STRIDE * VCPUS_PER_PARTITION as u64)),
+    ("console", Range::new(UART, UART_SIZE)),
+    ("GPIO", Range::new(GPIO, GPIO_SIZE)),
+    ("channels", Range::new(CHANNEL_REGISTERS, CHANNEL_END - CHANNEL_REGISTERS)),
+];
 
 /// Registers of a channel, at the offsets that ivshmem's BAR0 has
 /// (QEMU, `docs/specs/ivshmem-spec.rst`, "Device registers"). 32-bit accesses only.

@@ -26,6 +26,21 @@ pub const NAME_LEN: usize = 16;
 /// A name in ASCII, padded with zeros.
 pub type Name = [u8; NAME_LEN];
 
+/// The text as a name, if it is ASCII and fits.
+#[must_use]
+pub fn name(text: &str) -> Option<Name> {
+    let mut name = [0; NAME_LEN];
+    name.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    text.is_ascii().then_some(name)
+}
+
+/// The name without its padding; `?` if it is no text.
+#[must_use]
+pub fn text(name: &Name) -> &str {
+    let bytes = name.split(|byte| *byte == 0).next().unwrap_or(name);
+    core::str::from_utf8(bytes).unwrap_or("?")
+}
+
 /// Where a table lies in the bundle.
 #[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]

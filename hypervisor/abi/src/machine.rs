@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rules that need the machine: what the manifest wants must be there, and
+//! must not be what the hypervisor keeps for itself. `xtask` asks the board's
+//! known facts, the kernel what it found at boot. Memory is [`crate::placement`]'s.
+
+use crate::bundle::Tables;
+use crate::placement::Reserved;
+use crate::range::Range;
+use crate::records::Name;
+use crate::refusal::{Refusal, Rule};
+use crate::rules::{Sink, interrupts, owned};
+
+/// What there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// RAM.
+    pub ram: &'a [Range],
+    /// Register frames that the hypervisor keeps: interrupt controller, console.
+    pub frames: &'a [Reserved],
+    /// Interrupts that the hypervisor keeps, and for what.
+    pub interrupts: &'a [(Name, u32)],
+}
+
+/// Checks a bundle's tables against the machine.
+pub fn check(tables: &Tables, machine: &Machine, sink: Sink) {
+    cpus_are_present(tables, machine, sink);
+    devices_are_no_ram(tables, machine, sink);
+    devices_are_not_kept(tables, machine, sink);
+    interrupts_are_not_kept(tables, machine, sink);
+}
+
+/// Checks a bundle's tables against the machine.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn first(tables: &Tables, machine: &Machine) -> Result<(), Refusal> {
+    let mut first = None;
+    check(tables, machine, &mut |refusal| first = first.or(Some(refusal)));
+    first.map_or(Ok(()), Err)
+}
+
+/// Every CPU that a partition names exists.
+fn cpus_are_present(tables: &Tables, machine: &Machine, sink: Sink) {
+    for partition in tables.iter() {
+        for cpu in partition
+            .cpus()
+            .iter()
+            .map(|record| record.cpu.get())
+            .filter(|cpu| *cpu >= machine.cpus)
+        {
+            let refusal = Refusal::new(Rule::CpuAbsent).owner(partition.record.name);
+            sink(refusal.numbers(cpu.into(), machine.cpus.saturating_sub(1).into()));
+        }
+    }
+}
+
+/// A device's registers are no RAM: else a partition would get memory of another.
+fn devices_are_no_ram(tables: &Tables, machine: &Machine, sink: Sink) {
+    for (partition, device) in owned(tables) {
+        let range = Range::new(device.host.get(), device.size.get());
+        if machine.ram.iter().any(|ram| ram.overlaps(range)) {
+            let refusal = Refusal::new(Rule::DeviceOnRam).owner(partition.record.name);
+            sink(refusal.what(device.name).numbers(range.start, 0));
+        }
+    }
+}
+
+/// A device's registers are not the hypervisor's.
+fn devices_are_not_kept(tables: &Tables, machine: &Machine, sink: Sink) {
+    for (partition, device) in owned(tables) {
+        let range = Range::new(device.host.get(), device.size.get());
+        for kept in machine.frames.iter().filter(|kept| kept.range.overlaps(range)) {
+            let refusal = Refusal::new(Rule::DeviceReserved).owner(partition.record.name);
+            sink(refusal.what(device.name).other(kept.owner));
+        }
+    }
+}
+
+/// A device's interrupts are not the hypervisor's.
+fn interrupts_are_not_kept(tables: &Tables, machine: &Machine, sink: Sink) {
+    for (partition, device) in owned(tables) {
+        for intid in interrupts(device) {
+            for (keeper, _) in machine.interrupts.iter().filter(|(_, kept)| *kept == intid) {
+                let refusal = Refusal::new(Rule::InterruptReserved).owner(partition.record.name);
+                sink(refusal.what(device.name).other(*keeper).numbers(intid.into(), 0));
+            }
+        }
+    }
+}
