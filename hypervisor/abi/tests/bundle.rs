@@ -2,6 +2,8 @@
 //! Bundles as bytes: what is written is read, what is damaged is refused, and
 //! no bytes at all lead to a panic.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 mod example;
 
 use abi::bundle::Bundle;

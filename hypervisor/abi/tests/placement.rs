@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Placement: disjoint, in RAM, congruent, largest first, and refused by name.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
 use abi::placement::{Purpose, Request, Reserved, place};
 use abi::range::{BLOCK_1G, BLOCK_2M, Range};
 use abi::records::{PLACE_AT_BOOT, name};
