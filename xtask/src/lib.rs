@@ -8,9 +8,13 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod cargo;
+pub mod emulator;
 pub mod failure;
+pub mod guests;
 pub mod packages;
 pub mod process;
+pub mod scenario;
 pub mod terminal;
 pub mod workspace;
 

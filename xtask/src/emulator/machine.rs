@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A running emulator: its console as events, and its end.
+//!
+//! The emulator never outlives its [`Machine`]: dropping it kills it, and
+//! `setpriv --pdeathsig` makes the system do so if this program is killed.
+
+use crate::process;
+use anyhow::{Context, Result};
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Bytes read from a pipe at once.
+const BLOCK: usize = 4096;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The machine wrote to its console.
+    Output(Vec<u8>),
+    /// The console is closed: the emulator ended.
+    Ended,
+    /// The user typed.
+    Input(Vec<u8>),
+    /// A signal asks this program to stop.
+    Signal(i32),
+}
+
+/// An emulator that runs.
+#[derive(Debug)]
+pub struct Machine {
+    child: Child,
+    console: Sender<Vec<u8>>,
+    events: Receiver<Event>,
+    sender: Sender<Event>,
+    complaints: Option<JoinHandle<String>>,
+}
+
+impl Machine {
+    /// Starts the emulator; its console is its standard input and output.
+    pub fn start(emulator: &Command) -> Result<Self> {
+        let mut command = guarded(emulator);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting `{}`", process::shown(emulator)))?;
+        let (sender, events) = channel();
+        if let Some(output) = child.stdout.take() {
+            let sender = sender.clone();
+            std::thread::spawn(move || forward(output, &sender, Event::Output, Some(Event::Ended)));
+        }
+        let complaints = child.stderr.take().map(|mut pipe| {
+            std::thread::spawn(move || {
+                let mut said = Vec::new();
+                // What could be read is all there is to show.
+                let _ = pipe.read_to_end(&mut said);
+                String::from_utf8_lossy(&said).into_owned()
+            })
+        });
+        let (console, typed) = channel::<Vec<u8>>();
+        if let Some(mut input) = child.stdin.take() {
+            // A thread of its own: a machine that does not read must not stop this one.
+            std::thread::spawn(move || {
+                for bytes in typed {
+                    if input.write_all(&bytes).and_then(|()| input.flush()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Self { child, console, events, sender, complaints })
+    }
+
+    /// Where other sources of events send theirs.
+    pub fn sender(&self) -> Sender<Event> {
+        self.sender.clone()
+    }
+
+    /// The next event, or nothing within `patience`.
+    pub fn next(&self, patience: Duration) -> Option<Event> {
+        match self.events.recv_timeout(patience) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Event::Ended),
+        }
+    }
+
+    /// Types at the machine's console.
+    pub fn send(&self, bytes: &[u8]) {
+        // An emulator that has ended takes nothing.
+        let _ = self.console.send(bytes.to_vec());
+    }
+
+    /// Waits for an emulator that has closed its console, or kills it.
+    pub fn finish(mut self, kill: bool) -> Result<(ExitStatus, String)> {
+        if kill {
+            // An emulator that has ended already needs no killing.
+            let _ = self.child.kill();
+        }
+        let status = self.child.wait().context("waiting for the emulator")?;
+        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Ok((status, said))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Both fail only for an emulator that has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command under `setpriv`, which every Debian has.
+fn guarded(emulator: &Command) -> Command {
+    let mut command = match process::which("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL"]).arg(emulator.get_program());
+            command
+        }
+        None => Command::new(emulator.get_program()),
+    };
+    command.args(emulator.get_args());
+    command
+}
+
+/// Sends a pipe's blocks as events until it closes or nobody listens.
+pub fn forward(
+    mut pipe: impl Read,
+    sender: &Sender<Event>,
+    event: fn(Vec<u8>) -> Event,
+    last: Option<Event>,
+) {
+    let mut block = [0; BLOCK];
+    while let Ok(read @ 1..) = pipe.read(&mut block) {
+        if sender.send(event(block[..read].to_vec())).is_err() {
+            return;
+        }
+    }
+    if let Some(last) = last {
+        // Nobody listens to a machine that was dropped.
+        let _ = sender.send(last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_reaches_the_program_and_comes_back() {
+        let machine = Machine::start(&Command::new("cat")).unwrap();
+        machine.send(b"hello\n");
+        let event = machine.next(Duration::from_secs(10));
+        assert!(matches!(event, Some(Event::Output(bytes)) if bytes == b"hello\n"));
+        let (status, _) = machine.finish(true).unwrap();
+        assert!(!status.success());
+    }
+
+    #[test]
+    fn a_program_that_ends_closes_its_console() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo why >&2"]);
+        let machine = Machine::start(&command).unwrap();
+        assert!(matches!(machine.next(Duration::from_secs(10)), Some(Event::Ended)));
+        let (status, said) = machine.finish(false).unwrap();
+        assert!(status.success());
+        assert_eq!(said, "why\n");
+    }
+}

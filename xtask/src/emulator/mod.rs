@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Emulators: how one is started for a board, watched, and ended.
+
+pub mod keyboard;
+pub mod lines;
+pub mod machine;
+pub mod session;
+pub mod table;

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine watched by a person or a script: its console passed on, its lines
+//! matched, its end judged.
+
+use super::keyboard::{Escape, HINT, Keyboard, Typed};
+use super::lines::{End, Lines};
+use super::machine::{Event, Machine};
+use crate::failure::{FAILED, PASSED, TIMEOUT};
+use crate::terminal::announce;
+use anyhow::{Context, Result};
+use regex::Regex;
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a line without an ending is left to grow before it counts as a prompt.
+const PROMPT: Duration = Duration::from_millis(150);
+/// How long the machine may take to power off after the hypervisor's last line.
+const POWER_OFF: Duration = Duration::from_secs(10);
+/// Added to a signal's number, as a shell does, for the exit status.
+const SIGNALLED: i32 = 128;
+
+/// What a session waits for and where its console goes besides the screen.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// Patterns that must each match a line; the session ends once all did.
+    pub until: Vec<Regex>,
+    /// The longest time the session may take.
+    pub timeout: Option<Duration>,
+    /// A file that gets the console too.
+    pub log: Option<File>,
+}
+
+/// Why a session is over.
+#[derive(Debug, PartialEq, Eq)]
+enum Over {
+    /// All patterns were seen.
+    Seen,
+    /// The emulator ended by itself, or did not after the hypervisor's last line.
+    Ended,
+    /// The time is up.
+    Late,
+    /// The person left.
+    Left,
+    /// A signal came.
+    Signal(i32),
+}
+
+/// The state of a session.
+struct Session {
+    wishes: Wishes,
+    missing: Vec<Regex>,
+    lines: Lines,
+    end: Option<End>,
+    plain: bool,
+}
+
+/// Boots the machine, attaches the terminal, and returns the exit status.
+pub fn attend(emulator: &Command, wishes: Wishes) -> Result<u8> {
+    let machine = Machine::start(emulator)?;
+    let keyboard = Keyboard::attach(&machine.sender())?;
+    if keyboard.interactive() {
+        eprint!("{HINT}\r\n");
+    }
+    let mut session = Session {
+        missing: wishes.until.clone(),
+        wishes,
+        lines: Lines::default(),
+        end: None,
+        plain: !keyboard.interactive(),
+    };
+    let over = session.watch(&machine)?;
+    let (status, said) = machine.finish(over != Over::Ended || session.end.is_some())?;
+    drop(keyboard);
+    if over == Over::Ended && !status.success() && session.end.is_none() {
+        announce(&format!("the emulator ended with {status}"));
+    }
+    if !said.trim().is_empty() {
+        eprintln!("{}", said.trim_end());
+    }
+    Ok(session.judge(&over))
+}
+
+impl Session {
+    /// Handles events until the session is over.
+    fn watch(&mut self, machine: &Machine) -> Result<Over> {
+        let started = Instant::now();
+        let mut escape = Escape::default();
+        let mut off_by: Option<Instant> = None;
+        loop {
+            if self.wishes.timeout.is_some_and(|limit| started.elapsed() >= limit) {
+                return Ok(Over::Late);
+            }
+            if off_by.is_some_and(|limit| Instant::now() >= limit) {
+                return Ok(Over::Ended);
+            }
+            let over = match machine.next(PROMPT) {
+                Some(Event::Output(bytes)) => self.output(&bytes)?,
+                Some(Event::Ended) => Some(Over::Ended),
+                Some(Event::Signal(signal)) => Some(Over::Signal(signal)),
+                Some(Event::Input(bytes)) => match escape.read(&bytes) {
+                    Typed::Leave => Some(Over::Left),
+                    Typed::Keys(keys) => {
+                        machine.send(&keys);
+                        None
+                    }
+                },
+                None => self.look(&self.lines.partial()),
+            };
+            if let Some(over) = over {
+                return Ok(over);
+            }
+            if self.end.is_some() && off_by.is_none() {
+                off_by = Some(Instant::now() + POWER_OFF);
+            }
+        }
+    }
+
+    /// Passes the console on and reads its lines.
+    fn output(&mut self, bytes: &[u8]) -> Result<Option<Over>> {
+        // A terminal in raw mode needs the carriage returns, nobody else does.
+        let without: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != b'\r').collect();
+        let mut stdout = std::io::stdout().lock();
+        stdout
+            .write_all(if self.plain { &without } else { bytes })
+            .and_then(|()| stdout.flush())
+            .context("writing the console")?;
+        if let Some(log) = &mut self.wishes.log {
+            log.write_all(&without).context("writing the log")?;
+        }
+        for line in self.lines.push(bytes) {
+            if let Some(end) = End::read(&line) {
+                self.end = Some(end);
+            }
+            if let Some(over) = self.look(&line) {
+                return Ok(Some(over));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Strikes the patterns that a line matches.
+    fn look(&mut self, line: &str) -> Option<Over> {
+        if self.missing.is_empty() {
+            return None;
+        }
+        self.missing.retain(|pattern| !pattern.is_match(line));
+        self.missing.is_empty().then_some(Over::Seen)
+    }
+
+    /// The exit status, with a word on what is amiss.
+    fn judge(&self, over: &Over) -> u8 {
+        match over {
+            Over::Seen | Over::Left => PASSED,
+            Over::Signal(signal) => u8::try_from(SIGNALLED + signal).unwrap_or(FAILED),
+            Over::Late => {
+                announce("the time given with --timeout is up");
+                self.name_missing();
+                TIMEOUT
+            }
+            Over::Ended if !self.missing.is_empty() => {
+                announce("the machine ended first");
+                self.name_missing();
+                FAILED
+            }
+            Over::Ended => match &self.end {
+                Some(End::Ok) => PASSED,
+                Some(End::Failed(_)) => FAILED,
+                None => {
+                    announce("the machine ended without the hypervisor's last line");
+                    FAILED
+                }
+            },
+        }
+    }
+
+    /// Says which patterns no line matched.
+    fn name_missing(&self) {
+        for pattern in &self.missing {
+            announce(&format!("no line matched --until {}", pattern.as_str()));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An emulator as a board's `board.toml` describes it, and the command line
+//! that comes of it.
+
+use crate::packages::{QEMU_ARM, Tool};
+use crate::scenario::format::Boot;
+use serde::Deserialize;
+use std::path::Path;
+use std::process::Command;
+
+/// The word in an argument that stands for the flash image's path.
+const FILE: &str = "{file}";
+
+/// `[emulator.NAME]` in a `board.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emulator {
+    /// The program.
+    pub program: String,
+    /// Its arguments for every machine: the machine itself and one serial line
+    /// on standard input and output.
+    pub arguments: Vec<String>,
+    /// CPU model.
+    pub cpu: String,
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory, as the program takes it.
+    pub memory: String,
+    /// Arguments that boot from flash at the reset vector; `{file}` is its image.
+    pub flash: Vec<String>,
+    /// Arguments that start the same image as a Linux `Image`.
+    pub image: Vec<String>,
+}
+
+/// How one machine differs from what the table says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// CPU model.
+    pub cpu: Option<String>,
+    /// CPUs.
+    pub cpus: Option<u32>,
+    /// Memory.
+    pub memory: Option<String>,
+    /// The way into the machine.
+    pub boot: Boot,
+    /// Wait for a debugger on TCP port 1234.
+    pub gdb: bool,
+}
+
+impl Emulator {
+    /// The command that boots a flash image.
+    pub fn command(&self, image: &Path, options: &Options) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .args(["-cpu", options.cpu.as_deref().unwrap_or(&self.cpu)])
+            .args(["-smp", &options.cpus.unwrap_or(self.cpus).to_string()])
+            .args(["-m", options.memory.as_deref().unwrap_or(&self.memory)]);
+        let way = match options.boot {
+            Boot::Flash => &self.flash,
+            Boot::Image => &self.image,
+        };
+        let image = image.display().to_string();
+        command.args(way.iter().map(|argument| argument.replace(FILE, &image)));
+        if options.gdb {
+            command.args(["-s", "-S"]);
+        }
+        command
+    }
+
+    /// What must be installed for it.
+    pub fn tool(&self) -> &'static Tool {
+        &QEMU_ARM
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::shown;
+
+    fn table() -> Emulator {
+        let text = "program = 'qemu-system-aarch64'\narguments = ['-M', 'virt']\n\
+            cpu = 'cortex-a57'\ncpus = 4\nmemory = '2G'\n\
+            flash = ['-drive', 'if=pflash,format=raw,file={file}']\nimage = ['-kernel', '{file}']";
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_table_alone_boots_from_flash() {
+        let command = table().command(Path::new("flash.img"), &Options::default());
+        assert_eq!(
+            shown(&command),
+            "qemu-system-aarch64 -M virt -cpu cortex-a57 -smp 4 -m 2G \
+             -drive if=pflash,format=raw,file=flash.img"
+        );
+    }
+
+    #[test]
+    fn options_replace_what_the_table_says() {
+        let options = Options {
+            cpu: Some("max".into()),
+            cpus: Some(8),
+            memory: Some("1G".into()),
+            boot: Boot::Image,
+            gdb: true,
+        };
+        assert_eq!(
+            shown(&table().command(Path::new("f"), &options)),
+            "qemu-system-aarch64 -M virt -cpu max -smp 8 -m 1G -kernel f -s -S"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Guests: from a folder in `guests/` to the files that a flash image is made of.
+
+pub mod cpio;
+pub mod recipe;
+
+use crate::cargo;
+use crate::packages::debian::{Cache, Package};
+use crate::packages::{GCC_ARM64, Installer};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use cpio::Archive;
+use recipe::{Build, Kind, Linux, Program, Recipe};
+use std::path::{Path, PathBuf};
+
+/// The architecture of the guests' Debian packages, in Debian's words.
+const ARCHITECTURE: &str = "arm64";
+
+/// A guest whose files are there.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// What the image is.
+    pub kind: Kind,
+    /// The image.
+    pub image: PathBuf,
+    /// The first root of a `linux` guest.
+    pub initrd: Option<PathBuf>,
+    /// The command line of a `linux` guest.
+    pub cmdline: String,
+    /// The Debian packages that it was made from.
+    pub packages: Vec<Package>,
+}
+
+/// Builds guests and remembers what they share.
+#[derive(Debug)]
+pub struct Builder<'a> {
+    workspace: &'a Workspace,
+    installer: &'a Installer,
+    packages: Cache,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder for this workspace.
+    pub fn new(workspace: &'a Workspace, installer: &'a Installer) -> Result<Self> {
+        Ok(Self { workspace, installer, packages: Cache::open(workspace)? })
+    }
+
+    /// Builds a guest by its folder's name.
+    pub fn build(&mut self, guest: &str) -> Result<Built> {
+        let recipe = Recipe::read(self.workspace, guest)?;
+        let mut built = Built {
+            kind: recipe.kind,
+            image: PathBuf::new(),
+            initrd: None,
+            cmdline: recipe.cmdline.clone(),
+            packages: Vec::new(),
+        };
+        self.fill(guest, &recipe, &mut built).with_context(|| format!("guest {guest}"))?;
+        Ok(built)
+    }
+
+    /// Makes the files of a guest.
+    fn fill(&mut self, guest: &str, recipe: &Recipe, built: &mut Built) -> Result<()> {
+        match &recipe.build {
+            Build::Cargo(program) => built.image = self.program(guest, program)?,
+            Build::Linux(linux) => self.linux(guest, linux, built)?,
+            Build::File(file) => {
+                let (files, package) = self.packages.fetch(&file.debian, ARCHITECTURE)?;
+                built.image = existing(&files, &[&file.file])?;
+                built.packages.push(package);
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds a package of the workspace and keeps a copy, since the next build
+    /// with other features replaces cargo's.
+    fn program(&self, guest: &str, program: &Program) -> Result<PathBuf> {
+        if self.compiles_c(&program.cargo) {
+            self.installer.need(&[&GCC_ARM64])?;
+        }
+        let mut recipe = cargo::Recipe::new(&program.cargo, &program.target);
+        recipe.features.clone_from(&program.features);
+        let executable = recipe.build(self.workspace)?;
+        let copy = self.workspace.built_guest(guest)?.join(&program.cargo);
+        std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
+        Ok(copy)
+    }
+
+    /// Whether a package's build needs the C compiler: it names `cc`.
+    fn compiles_c(&self, package: &str) -> bool {
+        let manifest = self.workspace.guest(package).join("Cargo.toml");
+        let text = std::fs::read_to_string(manifest).unwrap_or_default();
+        let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+        table
+            .get("build-dependencies")
+            .and_then(|wanted| wanted.as_table())
+            .is_some_and(|wanted| wanted.contains_key("cc"))
+    }
+
+    /// Debian's kernel as it is, and a first root with busybox, the guest's
+    /// init script and its programs.
+    fn linux(&mut self, guest: &str, linux: &Linux, built: &mut Built) -> Result<()> {
+        let (kernel, package) = self.packages.fetch(&linux.debian, ARCHITECTURE)?;
+        built.image = existing(&kernel, &[&format!("boot/vmlinuz-{}", release(&package))])?;
+        built.packages.push(package);
+        let (files, package) = self.packages.fetch(&linux.busybox, ARCHITECTURE)?;
+        let busybox = existing(&files, &["bin/busybox", "usr/bin/busybox"])?;
+        built.packages.push(package);
+
+        let mut root = Archive::default();
+        for folder in ["bin", "dev", "proc", "sys", "tmp"] {
+            root.folder(folder);
+        }
+        root.character_device("dev/console", 5, 1).character_device("dev/null", 1, 3);
+        root.program("bin/busybox", &read(&busybox)?).link("bin/sh", "busybox");
+        for program in &linux.programs {
+            let executable = self.program(guest, program)?;
+            root.program(&format!("bin/{}", program.cargo), &read(&executable)?);
+        }
+        root.program("init", &read(&self.workspace.guest(guest).join(&linux.init))?);
+        let initrd = self.workspace.built_guest(guest)?.join("initrd.cpio");
+        std::fs::write(&initrd, root.finish()).with_context(|| initrd.display().to_string())?;
+        built.initrd = Some(initrd);
+        Ok(())
+    }
+}
+
+/// The kernel release in its package's name, which its files end with.
+fn release(package: &Package) -> &str {
+    let name = package.name.strip_prefix("linux-image-").unwrap_or(&package.name);
+    name.strip_suffix("-unsigned").unwrap_or(name)
+}
+
+/// The first of the paths that is a file below the folder.
+fn existing(folder: &Path, paths: &[&str]) -> Result<PathBuf> {
+    paths
+        .iter()
+        .map(|path| folder.join(path))
+        .find(|path| path.is_file())
+        .with_context(|| format!("{} holds no {}", folder.display(), paths.join(" or ")))
+}
+
+/// A file's content.
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| file.display().to_string())
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `tests/scenarios/NAME/scenario.toml`: how a system is booted and what its
+//! console must show.
+//!
+//! The system is `manifest.toml` in the same folder, or the one that `system`
+//! names. Every combination of `models`, `boot` and `corrupt` is one run.
+//!
+//! ```toml
+//! about      = "Linux boots and two small guests go on"
+//! timeout    = 120                    # seconds for one run
+//! heartbeats = ["rtos", "driver"]     # their numbered lines have no gap
+//! forbid     = ['lost interrupt']
+//!
+//! [[step]]
+//! expect = '^\[linux\] linux: 2 CPUs'
+//! [[step]]
+//! type = "nproc\n"
+//! to   = "linux"
+//! ```
+
+use crate::failure::mistake;
+use crate::workspace::Workspace;
+use anyhow::Result;
+use regex::Regex;
+use serde::{Deserialize, Deserializer};
+use std::path::Path;
+
+/// How the hypervisor gets into the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Boot {
+    /// From flash, at the reset vector.
+    #[default]
+    Flash,
+    /// As a Linux `Image`, the way U-Boot's booti starts it.
+    Image,
+}
+
+/// How a run must end.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// Not by itself: it is over after the last step.
+    #[default]
+    Never,
+    /// With the hypervisor's `end: ok`.
+    Ok,
+    /// With the hypervisor's `end: failed` and a text that matches.
+    Failed(Pattern),
+}
+
+/// A regular expression.
+#[derive(Clone, Debug)]
+pub struct Pattern(pub Regex);
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Regex::new(&text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One pattern or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Patterns {
+    /// A line must match it.
+    One(Pattern),
+    /// Lines must match them, in any order.
+    All(Vec<Pattern>),
+}
+
+/// One step of a script.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// Wait for lines after those of the step before.
+    Expect(Expect),
+    /// Type at a partition's console.
+    Type(Type),
+}
+
+/// Wait for lines.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// What the lines match.
+    pub expect: Patterns,
+    /// How many times each must match; once if absent.
+    #[serde(default = "one")]
+    pub times: u32,
+}
+
+/// Type at a console.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Type {
+    /// The text, with its newline.
+    #[serde(rename = "type")]
+    pub text: String,
+    /// The partition.
+    pub to: String,
+}
+
+/// A scenario as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, in one sentence.
+    pub about: String,
+    /// A board's name or a manifest's path, if the folder has no `manifest.toml`.
+    pub system: Option<String>,
+    /// Seconds that one run may take.
+    pub timeout: u64,
+    /// CPU models of the emulator, each one run; the board's own if empty.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// CPUs of the emulator; the board's own if absent.
+    pub cpus: Option<u32>,
+    /// Memory of the emulator as it takes it; the board's own if absent.
+    pub memory: Option<String>,
+    /// Ways into the machine, each one run; flash if empty.
+    #[serde(default)]
+    pub boot: Vec<Boot>,
+    /// Features of the hypervisor's test build.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Bytes of the bundle that are inverted, each one run; negative ones count
+    /// from its end.
+    #[serde(default)]
+    pub corrupt: Vec<i64>,
+    /// How it ends.
+    #[serde(default)]
+    pub end: Ending,
+    /// Partitions whose numbered heartbeats have no gap.
+    #[serde(default)]
+    pub heartbeats: Vec<String>,
+    /// Heartbeats that each of them still gives after the last step.
+    #[serde(default = "two")]
+    pub beats: u32,
+    /// What no line may match.
+    #[serde(default)]
+    pub forbid: Vec<Pattern>,
+    /// What happens, in order.
+    #[serde(default)]
+    pub step: Vec<Step>,
+}
+
+/// The default of `times`.
+fn one() -> u32 {
+    1
+}
+
+/// The default of `beats`.
+fn two() -> u32 {
+    2
+}
+
+/// One way to run a scenario.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// The scenario's name and what makes this run different.
+    pub name: String,
+    /// CPU model; the board's own if absent.
+    pub model: Option<String>,
+    /// The way into the machine.
+    pub boot: Boot,
+    /// The byte of the bundle that is inverted.
+    pub corrupt: Option<i64>,
+}
+
+impl Scenario {
+    /// Reads a scenario's folder.
+    pub fn read(workspace: &Workspace, folder: &Path) -> Result<Self> {
+        let path = folder.join("scenario.toml");
+        let shown = workspace.shown(&path);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| mistake(format!("{shown}: {error}; every scenario has one")))?;
+        toml::from_str(&text).map_err(|error| mistake(format!("{shown}: {error}")))
+    }
+
+    /// The runs that the scenario asks for.
+    pub fn variants(&self, name: &str) -> Vec<Variant> {
+        let models = choices(&self.models);
+        let boots = choices(&self.boot);
+        let corruptions = choices(&self.corrupt);
+        let mut variants = Vec::new();
+        for model in &models {
+            for boot in &boots {
+                for corrupt in &corruptions {
+                    let said = [
+                        model.as_ref().filter(|_| models.len() > 1).cloned(),
+                        boot.filter(|boot| *boot == Boot::Image).map(|_| "image".to_owned()),
+                        corrupt.map(|byte| format!("byte {byte}")),
+                    ];
+                    let said: Vec<String> = said.into_iter().flatten().collect();
+                    let name = match said.as_slice() {
+                        [] => name.to_owned(),
+                        said => format!("{name} ({})", said.join(", ")),
+                    };
+                    variants.push(Variant {
+                        name,
+                        model: model.clone(),
+                        boot: boot.unwrap_or_default(),
+                        corrupt: *corrupt,
+                    });
+                }
+            }
+        }
+        variants
+    }
+}
+
+/// Each choice, or the one of not choosing.
+fn choices<T: Clone>(list: &[T]) -> Vec<Option<T>> {
+    if list.is_empty() { vec![None] } else { list.iter().cloned().map(Some).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Scenario {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_combination_is_a_run_with_a_name_of_its_own() {
+        let scenario = read(
+            "about = ''\ntimeout = 1\nmodels = ['cortex-a57', 'max']\nboot = ['flash', 'image']",
+        );
+        let names: Vec<String> =
+            scenario.variants("demo").into_iter().map(|variant| variant.name).collect();
+        assert_eq!(
+            names,
+            ["demo (cortex-a57)", "demo (cortex-a57, image)", "demo (max)", "demo (max, image)"]
+        );
+        assert_eq!(read("about = ''\ntimeout = 1").variants("one")[0].name, "one");
+    }
+
+    #[test]
+    fn steps_are_told_by_their_keys_and_a_strange_key_is_refused() {
+        let scenario = read(
+            "about = ''\ntimeout = 1\nend = { failed = 'why' }\n\
+             [[step]]\nexpect = ['a', 'b']\n[[step]]\ntype = 'x'\nto = 'linux'",
+        );
+        assert!(matches!(scenario.step[0], Step::Expect(_)));
+        assert!(matches!(scenario.step[1], Step::Type(_)));
+        assert!(matches!(scenario.end, Ending::Failed(_)));
+        assert!(toml::from_str::<Scenario>("about = ''\ntimeout = 1\nfobrid = []").is_err());
+        assert!(toml::from_str::<Scenario>("about = ''\ntimeout = 1\nforbid = ['(']").is_err());
+    }
+}
