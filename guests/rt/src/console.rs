@@ -14,7 +14,9 @@ const RECEIVE_EMPTY: u32 = 1 << 4;
 /// Keeps the lines of several CPUs apart.
 static LINE: Mutex<()> = Mutex::new(());
 
-struct Console;
+/// Writes as it comes, with interrupts as they are: for a guest where one task prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Console;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {

@@ -24,7 +24,8 @@ const ISPENDR: u64 = 0x200;
 const IPRIORITYR: u64 = 0x400;
 const ICFGR: u64 = 0xc00;
 const IROUTER: u64 = 0x6000;
-const PRIORITY: u32 = 0xa0;
+/// Priority of an interrupt that asked for none.
+const PRIORITY: u8 = 0xa0;
 
 /// Readies this CPU's side and, on CPU 0, the distributor. Nothing is enabled yet.
 pub fn init() {
@@ -59,9 +60,7 @@ pub fn enable(intid: u32, trigger: Trigger) {
     let bit = 1 << (intid % 32);
     let group = base + IGROUPR + word;
     registers.write32(group, registers.read32(group) | bit);
-    let priority = base + IPRIORITYR + u64::from(intid & !3);
-    let shift = intid % 4 * 8;
-    registers.write32(priority, registers.read32(priority) & !(0xff << shift) | PRIORITY << shift);
+    set_priority(intid, PRIORITY);
     if intid >= 16 {
         let config = base + ICFGR + u64::from(intid / 16) * 4;
         let edge = 2 << (intid % 16 * 2);
@@ -72,6 +71,15 @@ pub fn enable(intid: u32, trigger: Trigger) {
         registers.write64(IROUTER + u64::from(intid) * 8, cpu_index() as u64);
     }
     registers.write32(base + ISENABLER + word, bit);
+}
+
+/// Gives an interrupt a priority; zero is the highest.
+pub fn set_priority(intid: u32, priority: u8) {
+    let (registers, base) = frame(intid);
+    let offset = base + IPRIORITYR + u64::from(intid & !3);
+    let shift = intid % 4 * 8;
+    let others = registers.read32(offset) & !(0xff << shift);
+    registers.write32(offset, others | u32::from(priority) << shift);
 }
 
 /// Disables an interrupt.

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The FreeRTOS guest: the kernel and the tasks are C (`c/`), the platform
+//! below them is Rust ([`board`]).
+
+#![no_std]
+#![no_main]
+#![deny(unsafe_code)]
+
+mod board;
+
+use guest_rt::tree::{Channels, Tree};
+use guest_rt::{Boot, gic, machine, println};
+
+guest_rt::entry!(main);
+
+fn main(boot: Boot) -> ! {
+    machine::enable_mmu();
+    let channels = Tree::find(boot).map_or_else(Channels::new, |tree| tree.channels());
+    println!("freertos: 1 kHz tick, {} channels", channels.len());
+    for channel in &channels {
+        println!("freertos: channel {}", channel.name());
+    }
+    gic::init();
+    board::run(channels)
+}
