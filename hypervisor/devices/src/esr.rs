@@ -70,6 +70,20 @@ impl Register {
         )
     }
 
+    /// The packed operands as a number.
+    #[inline]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The register with these packed operands; bits that are no operand's are dropped.
+    #[inline]
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number & Self::MASK)
+    }
+
     /// Operand op0.
     #[must_use]
     pub const fn op0(self) -> u8 {
@@ -264,5 +278,97 @@ const fn status(esr: u64) -> Status {
         0x0c..=0x0f => Status::Permission,
         0x10 | 0x13..=0x17 | 0x18 | 0x1b..=0x1f => Status::External,
         other => Status::Other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const IL: u64 = 1 << 25;
+
+    #[test]
+    fn calls_carry_their_immediate() {
+        assert_eq!(decode(0x5a00_0000), Syndrome::Hvc(0));
+        assert_eq!(decode(0x5e00_beef), Syndrome::Smc(0xbeef));
+    }
+
+    #[test]
+    fn waits_tell_their_kind() {
+        assert_eq!(decode(0x01 << 26 | IL), Syndrome::Wait { event: false, timeout: false });
+        assert_eq!(decode(0x01 << 26 | IL | 1), Syndrome::Wait { event: true, timeout: false });
+        assert_eq!(decode(0x01 << 26 | IL | 2), Syndrome::Wait { event: false, timeout: true });
+    }
+
+    #[test]
+    fn a_trapped_register_is_named() {
+        // msr icc_sgi1r_el1, x0, as QEMU reports it.
+        let expected =
+            SystemAccess { register: Register::new(3, 0, 12, 11, 5), transfer: 0, write: true };
+        assert_eq!(decode(0x623a_3016), Syndrome::SystemRegister(expected));
+        // mrs x7, id_aa64mmfr0_el1
+        let iss = 3 << 20 | 7 << 5 | 7 << 1 | 1;
+        let expected =
+            SystemAccess { register: Register::new(3, 0, 0, 7, 0), transfer: 7, write: false };
+        assert_eq!(decode(0x18 << 26 | IL | iss), Syndrome::SystemRegister(expected));
+    }
+
+    #[test]
+    fn a_store_to_a_device_is_described() {
+        // str w5, [x6]: ISV, SAS = 10, SRT = 5, WnR, translation fault level 3.
+        let esr = 0x24 << 26 | IL | 1 << 24 | 2 << 22 | 5 << 16 | 1 << 6 | 0x07;
+        let access =
+            Access { size: Size::Word, sign_extend: false, register: 5, sixty_four: false };
+        let Syndrome::DataAbort(abort) = decode(esr) else { panic!("a data abort") };
+        assert_eq!(abort.access, Some(access));
+        assert!(abort.write && abort.address_valid && abort.page_valid());
+        assert_eq!(abort.status, Status::Translation);
+        assert_eq!(instruction_bytes(esr), 4);
+    }
+
+    #[test]
+    fn a_page_is_known_unless_the_access_itself_lacked_the_right() {
+        let abort = |low: u64| {
+            let Syndrome::DataAbort(abort) = decode(0x24 << 26 | low) else {
+                panic!("a data abort")
+            };
+            (abort.status, abort.page_valid())
+        };
+        assert_eq!(abort(0x0f), (Status::Permission, false));
+        assert_eq!(abort(0x0f | 1 << 7), (Status::Permission, true));
+        assert_eq!(abort(0x09), (Status::AccessFlag, true));
+        assert_eq!(abort(0x10), (Status::External, false));
+        assert_eq!(abort(0x21), (Status::Other(0x21), false));
+        assert_eq!(guest_address(0xffff_8000_1234_5678, 0x0000_0000_0009_0000), 0x0900_0678);
+    }
+
+    #[test]
+    fn a_register_gives_back_its_operands() {
+        let register = Register::new(3, 6, 14, 9, 5);
+        let operands =
+            (register.op0(), register.op1(), register.crn(), register.crm(), register.op2());
+        assert_eq!(operands, (3, 6, 14, 9, 5));
+    }
+
+    proptest! {
+        #[test]
+        fn every_class_with_any_syndrome_has_a_meaning(iss: u32, high: u32) {
+            for ec in 0..64u64 {
+                let esr = u64::from(high) << 32 | ec << 26 | u64::from(iss) & 0x03ff_ffff;
+                let found = decode(esr);
+                if let Syndrome::Other(other) = found {
+                    prop_assert_eq!(u64::from(other), ec);
+                }
+                if let Syndrome::SystemRegister(access) = found {
+                    let r = access.register;
+                    prop_assert_eq!(r, Register::new(r.op0(), r.op1(), r.crn(), r.crm(), r.op2()));
+                    prop_assert!(access.transfer < 32);
+                }
+                if let Syndrome::DataAbort(DataAbort { access: Some(access), .. }) = found {
+                    prop_assert!(access.register < 32);
+                }
+            }
+        }
     }
 }
