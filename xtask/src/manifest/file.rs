@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The manifest as it is written: keys, types and positions. What the keys
+//! mean together is [`super::resolve`]'s.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use toml::de::DeValue;
+
+use super::read::{At, Named, Read, Reader, Told, Value, record, words};
+use super::units::{Duration, Size};
+
+record! {
+    /// How a machine is partitioned.
+    ManifestFile is "the manifest" {
+        /// Version of the manifest: 1.
+        version: u64,
+        /// Folder in boards/.
+        board: At<String>,
+        /// Partitions, by name.
+        partition: Named<PartitionFile>,
+        /// Channels, by name.
+        channel: Named<ChannelFile>,
+    }
+}
+
+record! {
+    /// vCPUs, memory and devices that belong together and to nobody else.
+    PartitionFile is "a partition" {
+        /// Folder in guests/, or an image.
+        guest: Told<At<GuestFile>>,
+        /// CPUs; one vCPU runs on each.
+        cpus: Told<At<Vec<At<u32>>>>,
+        /// Size of the memory, or a table with addresses.
+        memory: Told<At<MemoryFile>>,
+        /// Devices, by their names in board.toml.
+        devices: Told<Option<Vec<At<String>>>>,
+        /// Command line for the guest, instead of its own.
+        cmdline: Told<Option<At<String>>>,
+        /// `unprotected`: its devices may write anywhere; needs identity.
+        dma: Told<Option<At<Dma>>>,
+        /// `trap`: the guest's idling is an exit.
+        idle: Told<Option<Idle>>,
+    }
+    reserved {
+        "mailbox" => "the mailbox comes with a later version",
+        "restart" => "restart policies come with a later version; a guest restarts itself by PSCI SYSTEM_RESET",
+        "watchdog" => "watchdogs come with a later version",
+        "depends" => "dependencies come with a later version; all partitions start together",
+        "start" => "manual start comes with a later version; all partitions start together",
+        "interrupts" => "direct interrupts come with a later version; all go through the hypervisor",
+        "smt" => "the board's CPUs have one thread each",
+    }
+}
+
+record! {
+    /// Memory with its addresses.
+    MemoryTable is "a memory table" {
+        /// Bytes.
+        size: Size,
+        /// First guest address; the platform's if left out.
+        guest: Option<u64>,
+        /// First host address; placed at boot if left out.
+        host: Option<u64>,
+        /// Whether guest and host address are the same.
+        identity: Option<bool>,
+    }
+}
+
+record! {
+    /// An image from outside.
+    ImageFile is "an image" {
+        /// Path of the file, from the manifest's folder.
+        image: At<String>,
+        /// What it is.
+        kind: At<ImageKind>,
+        /// For `linux`: path of the initial RAM disk.
+        initrd: Option<At<String>>,
+        /// For `raw`: where it is copied.
+        load: Option<At<u64>>,
+        /// For `raw`: the first instruction.
+        entry: Option<At<u64>>,
+    }
+    reserved {
+        "mode" => "it belongs to x86 boards; on Arm a guest starts at EL1 with the MMU off",
+    }
+}
+
+record! {
+    /// Memory that two partitions share, with a doorbell each.
+    ChannelFile is "a channel" {
+        /// The two partitions.
+        between: Told<At<Vec<At<String>>>>,
+        /// Bytes that they share.
+        size: Told<At<Size>>,
+        /// Shortest time between two interrupts at a receiver; 100 us if left out.
+        interval: Told<Option<Duration>>,
+    }
+}
+
+words! {
+    /// What an image is.
+    ImageKind {
+        /// An arm64 `Image`, compressed or not.
+        Linux = "linux",
+        /// An ELF executable.
+        Elf = "elf",
+        /// Bytes with a load address.
+        Raw = "raw",
+        /// What a machine's flash holds.
+        Firmware = "firmware",
+    }
+}
+
+words! {
+    /// What keeps devices from writing anywhere.
+    Dma {
+        /// Nothing.
+        Unprotected = "unprotected",
+    }
+}
+
+words! {
+    /// What becomes of an idle guest's CPU.
+    Idle {
+        /// It comes back to the hypervisor.
+        Trap = "trap",
+    }
+}
+
+/// A guest: a folder or an image.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum GuestFile {
+    /// Folder in guests/.
+    Folder(String),
+    /// An image from outside.
+    Image(ImageFile),
+}
+
+impl Read for GuestFile {
+    fn read(value: &Value, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(folder) => Some(Self::Folder(folder.to_string())),
+            DeValue::Table(_) => ImageFile::read(value, reader).map(Self::Image),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
+                reader.wrong_type(value, "a guest's name or an image table");
+                None
+            }
+        }
+    }
+}
+
+/// Memory: a size, or a table with addresses.
+#[derive(Clone, Debug)]
+pub struct MemoryFile(pub MemoryTable);
+
+impl Read for MemoryFile {
+    fn read(value: &Value, reader: &mut Reader) -> Option<Self> {
+        if matches!(value.get_ref(), DeValue::Table(_)) {
+            return MemoryTable::read(value, reader).map(Self);
+        }
+        let size = Size::read(value, reader)?;
+        Some(Self(MemoryTable { size, guest: None, host: None, identity: None }))
+    }
+}
+
+impl JsonSchema for MemoryFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Memory".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let size = generator.subschema_for::<Size>();
+        let table = generator.subschema_for::<MemoryTable>();
+        json_schema!({ "anyOf": [size, table] })
+    }
+}

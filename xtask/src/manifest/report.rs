@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who owns what, for a person to read. Every concession is in capitals.
+
+use std::fmt::Write;
+
+use abi::placement::{Purpose, Request};
+use abi::range::Range;
+
+use super::units::{Duration, Size};
+use super::{Channel, Guest, ImageKind, Manifest, Partition};
+
+/// The report.
+pub fn render(manifest: &Manifest) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_report(manifest, &mut out);
+    out
+}
+
+fn write_report(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
+    let board = manifest.board();
+    writeln!(out, "{} on board {}", manifest.name(), board.name)?;
+    for (row, partition) in manifest.partitions().iter().enumerate() {
+        writeln!(out)?;
+        write_partition(manifest, row, partition, out)?;
+    }
+    for (row, channel) in manifest.channels().iter().enumerate() {
+        writeln!(out)?;
+        write_channel(manifest, row, channel, out)?;
+    }
+    writeln!(out, "\nkept by Bulkhead")?;
+    for frame in &board.frames {
+        writeln!(
+            out,
+            "  {:<10} {}",
+            "registers",
+            shown(frame.range, abi::records::text(&frame.owner))
+        )?;
+    }
+    for reserved in &board.reserved {
+        writeln!(
+            out,
+            "  {:<10} {}",
+            "memory",
+            shown(reserved.range, abi::records::text(&reserved.owner))
+        )?;
+    }
+    let owned: Vec<_> =
+        manifest.partitions().iter().flat_map(|partition| &partition.devices).collect();
+    let free: Vec<_> = board
+        .devices
+        .iter()
+        .filter(|device| owned.iter().all(|owned| owned.name != device.name))
+        .collect();
+    if !free.is_empty() {
+        writeln!(out, "\nowned by nobody")?;
+        for device in free {
+            writeln!(out, "  {:<10} {}", "device", shown(device.registers, &device.name))?;
+        }
+    }
+    let concessions: Vec<_> = manifest.partitions().iter().flat_map(concessions).collect();
+    if !concessions.is_empty() {
+        writeln!(out, "\nCONCESSIONS")?;
+        for concession in concessions {
+            writeln!(out, "  {concession}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_partition(
+    manifest: &Manifest,
+    row: usize,
+    partition: &Partition,
+    out: &mut String,
+) -> std::fmt::Result {
+    writeln!(out, "partition {}", partition.name)?;
+    writeln!(out, "  {:<10} {}", "guest", guest(&partition.guest))?;
+    let cpus: Vec<_> = partition.cpus.iter().map(u32::to_string).collect();
+    writeln!(out, "  {:<10} {}", "CPUs", cpus.join(", "))?;
+    let host = host(manifest.placement(), Purpose::Memory, row);
+    let how = if partition.host.is_some() { "pinned" } else { "placed" };
+    let size = Size(partition.memory.size);
+    let guest = addresses(partition.memory);
+    writeln!(out, "  {:<10} {size}, guest {guest}, host {} ({how})", "memory", addresses(host))?;
+    for device in &partition.devices {
+        let interrupts: Vec<_> = device.interrupts.iter().map(u32::to_string).collect();
+        let interrupts =
+            if interrupts.is_empty() { "none".to_owned() } else { interrupts.join(", ") };
+        writeln!(
+            out,
+            "  {:<10} {}, interrupts {interrupts}",
+            "device",
+            shown(device.registers, &device.name)
+        )?;
+    }
+    Ok(())
+}
+
+fn write_channel(
+    manifest: &Manifest,
+    row: usize,
+    channel: &Channel,
+    out: &mut String,
+) -> std::fmt::Result {
+    let names = channel.ends.map(|end| {
+        manifest.partitions().get(end.partition).map_or("?", |partition| &partition.name)
+    });
+    writeln!(out, "channel {} between {} and {}", channel.name, names[0], names[1])?;
+    let host = host(manifest.placement(), Purpose::Channel, row);
+    let interval = Duration(channel.interval_ns);
+    writeln!(out, "  {:<10} {}, host {} (placed)", "memory", Size(channel.size), addresses(host))?;
+    writeln!(out, "  {:<10} at most one interrupt in {interval} at each end", "bell")?;
+    for (name, end) in names.iter().zip(channel.ends) {
+        let memory = addresses(Range::new(end.memory, channel.size));
+        writeln!(
+            out,
+            "  {name:<10} registers {:#010x}, memory {memory}, interrupt {}",
+            end.registers, end.interrupt
+        )?;
+    }
+    Ok(())
+}
+
+fn guest(guest: &Guest) -> String {
+    match guest {
+        Guest::Folder(name) => format!("{name} (guests/{name})"),
+        Guest::Image(image) => {
+            let kind = match image.kind {
+                ImageKind::Linux => "linux",
+                ImageKind::Elf => "elf",
+                ImageKind::Raw => "raw",
+                ImageKind::Firmware => "firmware",
+            };
+            let name = image.path.file_name().unwrap_or_default().to_string_lossy();
+            format!("{name} ({kind} image)")
+        }
+    }
+}
+
+/// What a partition was conceded.
+fn concessions(partition: &Partition) -> Vec<String> {
+    let name = &partition.name;
+    let mut concessions = Vec::new();
+    if partition.identity {
+        concessions.push(format!("PARTITION {name} HAS IDENTITY MEMORY: IT KNOWS HOST ADDRESSES"));
+    }
+    if partition.unprotected_dma {
+        let devices =
+            partition.devices.iter().filter(|device| device.dma).map(|device| device.name.as_str());
+        let devices: Vec<_> = devices.collect();
+        concessions.push(format!(
+            "DEVICES OF PARTITION {name} MAY WRITE ANYWHERE: {}",
+            devices.join(", ")
+        ));
+    }
+    if partition.trap_idle {
+        concessions
+            .push(format!("PARTITION {name} LEAVES ITS CPU WHEN IDLE: TIMES OF WAKING DIFFER"));
+    }
+    concessions
+}
+
+fn host(placement: &[Request], purpose: Purpose, row: usize) -> Range {
+    let request = placement.iter().find(|request| request.purpose == purpose && request.row == row);
+    request.and_then(Request::range).unwrap_or_default()
+}
+
+fn addresses(range: Range) -> String {
+    format!("{:#010x}-{:#010x}", range.start, range.end().saturating_sub(1))
+}
+
+fn shown(range: Range, name: &str) -> String {
+    format!("{name:<16} {} ({})", addresses(range), Size(range.size))
+}
