@@ -1,1 +1,24 @@
-//! placeholder
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bulkhead's kernel: boot, run loop, partitions, console, channels.
+//!
+//! Everything that needs a CPU is in [`arch`], behind one contract; the rest is
+//! the same for every machine and is tested on the host over `arch/fake`.
+#![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod arch;
+pub mod bell;
+pub mod boot;
+pub mod channel;
+pub mod console;
+pub mod cpu;
+pub mod exit;
+pub mod fault;
+pub mod interrupt;
+pub mod memory;
+pub mod partition;
+pub mod run;
+pub mod terminal;
+pub mod work;

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The instruction that a guest was stopped at, read from its own memory.
+//!
+//! The guest's tables and the partition's stage 2 translate the program
+//! counter, so nothing but the partition's own memory can be read; a result
+//! that is not normal memory is refused.
+
+use super::memory;
+use super::sysreg::{self, isb, mrs, msr};
+use paging::HostPhys;
+
+/// The instruction; none if its page has gone, is a device's, or the guest is AArch32.
+pub fn instruction() -> Option<u32> {
+    let pstate = sysreg::pstate();
+    let pc = sysreg::pc();
+    if pstate & 1 << 4 != 0 || pc & 3 != 0 {
+        return None;
+    }
+    let own = mrs!("par_el1");
+    // SAFETY: translates the guest's address by stages 1 and 2, which are in the CPU since
+    // Vcpu::load; only PAR_EL1 changes, which is put back.
+    unsafe {
+        if pstate & 0xf == 0 {
+            core::arch::asm!("at s12e0r, {}", in(reg) pc, options(nostack, preserves_flags));
+        } else {
+            core::arch::asm!("at s12e1r, {}", in(reg) pc, options(nostack, preserves_flags));
+        }
+    }
+    isb();
+    let par = mrs!("par_el1");
+    msr!("par_el1", own);
+    let failed = par & 1 != 0;
+    let device = par >> 56 & 0xf0 == 0;
+    if failed || device {
+        return None;
+    }
+    let page = HostPhys::new(par & 0x0000_ffff_ffff_f000);
+    memory::read_word(page.checked_add(pc & 0xffc)?)
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An exception for a guest, taken to its EL1 as the hardware would take it
+//! (Arm ARM, "Exception entry", pseudocode AArch64.TakeException).
+
+use super::sysreg::{self, mrs, msr};
+
+const CURRENT_SP0: u64 = 0x000;
+const CURRENT_SPX: u64 = 0x200;
+const LOWER_64: u64 = 0x400;
+const LOWER_32: u64 = 0x600;
+/// ESR: the instruction had 32 bits.
+const IL: u64 = 1 << 25;
+/// ESR ISS of an abort: synchronous external abort, not on a table walk.
+const EXTERNAL: u64 = 0x10;
+/// ESR ISS of a data abort: a store.
+const WNR: u64 = 1 << 6;
+
+/// An undefined instruction.
+pub fn undefined(esr: u64) -> u64 {
+    esr & IL
+}
+
+/// An external abort on a load or store.
+pub fn data_abort(esr: u64, pstate: u64) -> u64 {
+    let class = if from_el1(pstate) { 0x25 } else { 0x24 };
+    class << 26 | esr & IL | esr & WNR | EXTERNAL
+}
+
+/// An external abort on a fetch.
+pub fn instruction_abort(_esr: u64, pstate: u64) -> u64 {
+    let class = if from_el1(pstate) { 0x21 } else { 0x20 };
+    class << 26 | IL | EXTERNAL
+}
+
+/// Whether the guest was at EL1, not EL0.
+fn from_el1(pstate: u64) -> bool {
+    pstate & 0x1f == 0b00100 || pstate & 0x1f == 0b00101
+}
+
+/// Takes an exception with this syndrome and fault address to EL1.
+pub fn enter(syndrome: u64, address: Option<u64>) {
+    let pstate = sysreg::pstate();
+    let vector = match pstate & 0x1f {
+        0b00100 => CURRENT_SP0,
+        0b00101 => CURRENT_SPX,
+        0b00000 => LOWER_64,
+        _ => LOWER_32,
+    };
+    msr!("esr_el1", syndrome);
+    if let Some(address) = address {
+        msr!("far_el1", address);
+    }
+    msr!("elr_el1", sysreg::pc());
+    msr!("spsr_el1", pstate);
+    sysreg::set_pc(mrs!("vbar_el1").wrapping_add(vector));
+    sysreg::set_pstate(pstate_at_entry(pstate));
+}
+
+/// PSTATE at the entry of an EL1 handler: DAIF set, flags kept, PAN set unless
+/// SCTLR_EL1.SPAN, SSBS from SCTLR_EL1.DSSBS, everything else clear.
+fn pstate_at_entry(before: u64) -> u64 {
+    const FLAGS_DIT_UAO: u64 = 0xf << 28 | 1 << 24;
+    const PAN: u64 = 1 << 22;
+    const SSBS: u64 = 1 << 12;
+    let sctlr = mrs!("sctlr_el1");
+    let mut pstate = before & (FLAGS_DIT_UAO | PAN) | sysreg::EL1H_MASKED;
+    let mmfr1 = mrs!("id_aa64mmfr1_el1");
+    if mmfr1 >> 20 & 0xf != 0 && sctlr & 1 << 23 == 0 {
+        pstate |= PAN;
+    }
+    if sctlr & 1 << 44 != 0 {
+        pstate |= SSBS;
+    }
+    pstate
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The part of a vCPU that stays in the CPU: what governs it, and the values
+//! its registers have after reset.
+//!
+//! Everything an EL1 guest can change is listed in [`reset`]; a register that
+//! is not listed there must trap or be absent (ARCHITECTURE.md, "Hidden
+//! features"). Sections of the Arm ARM are the registers' own.
+
+use super::features::Features;
+use super::sysreg::{dsb_sy, isb, mrs, msr};
+
+/// Registers that govern one vCPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Controls {
+    /// HCR_EL2.
+    pub traps: u64,
+    /// VTTBR_EL2: VMID and root of stage 2.
+    pub stage2: u64,
+    /// VTCR_EL2.
+    pub stage2_format: u64,
+    /// VMPIDR_EL2: the vCPU's own name.
+    pub identity: u64,
+}
+
+bitflags::bitflags! {
+    /// HCR_EL2, Hypervisor Configuration Register.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Hcr: u64 {
+        /// Stage 2 translates.
+        const VM = 1 << 0;
+        /// Data cache invalidation by set/way also cleans.
+        const SWIO = 1 << 1;
+        /// A table walk through Device memory faults.
+        const PTW = 1 << 2;
+        /// Physical FIQ, IRQ and SError go to EL2; virtual ones to EL1.
+        const FMO = 1 << 3;
+        /// See FMO.
+        const IMO = 1 << 4;
+        /// See FMO.
+        const AMO = 1 << 5;
+        /// Barriers reach at least the inner shareable domain.
+        const BSU_INNER = 1 << 10;
+        /// Maintenance is broadcast.
+        const FB = 1 << 9;
+        /// WFI traps.
+        const TWI = 1 << 13;
+        /// ID registers of group 3 (AArch64 features) trap.
+        const TID3 = 1 << 18;
+        /// SMC traps.
+        const TSC = 1 << 19;
+        /// Implementation-defined registers trap.
+        const TIDCP = 1 << 20;
+        /// ACTLR_EL1 traps.
+        const TACR = 1 << 21;
+        /// Maintenance by set/way traps.
+        const TSW = 1 << 22;
+        /// Writes to the registers of virtual memory control trap.
+        const TVM = 1 << 26;
+        /// EL1 is AArch64.
+        const RW = 1 << 31;
+        /// LORegions registers trap.
+        const TLOR = 1 << 35;
+        /// RAS error records trap.
+        const TERR = 1 << 36;
+        /// Stage 2 may force write-back (FEAT_S2FWB).
+        const FWB = 1 << 46;
+        /// MTE's GMID_EL1 traps; tags are off because ATA is 0.
+        const TID5 = 1 << 58;
+    }
+}
+
+/// The traps of a guest on CPUs with these features; `idle` traps WFI.
+#[must_use]
+pub fn traps(features: &Features, idle: bool) -> Hcr {
+    let mut hcr = Hcr::VM | Hcr::SWIO | Hcr::PTW | Hcr::FMO | Hcr::IMO | Hcr::AMO | Hcr::BSU_INNER
+        | Hcr::FB | Hcr::TID3 | Hcr::TSC | Hcr::TIDCP | Hcr::TACR | Hcr::TSW | Hcr::RW;
+    hcr.set(Hcr::TWI, idle);
+    hcr.set(Hcr::TLOR, features.lor);
+    hcr.set(Hcr::TERR, features.ras);
+    hcr.set(Hcr::FWB, features.forced_write_back);
+    hcr.set(Hcr::TID5, features.mte);
+    hcr
+}
+
+/// CPTR_EL2: RES1 bits; trace, SVE and SME trap, floating point does not.
+const CPTR: u64 = 0x33ff | 1 << 20;
+/// CNTHCTL_EL2: the physical counter and timer are the guest's.
+const CNTHCTL: u64 = 0b11;
+/// MDCR_EL2: statistical profiling and trace trap; HPMN is added.
+const MDCR: u64 = 1 << 14 | 1 << 19;
+/// SCTLR_EL1 after reset: its RES1 bits, MMU and caches off.
+const SCTLR: u64 = 0x30d0_0800;
+
+/// Puts these controls and the state after reset into this CPU.
+pub fn reset(controls: &Controls) {
+    quiet();
+    msr!("vtcr_el2", controls.stage2_format);
+    msr!("vttbr_el2", controls.stage2);
+    msr!("vmpidr_el2", controls.identity);
+    msr!("vpidr_el2", mrs!("midr_el1"));
+    msr!("hcr_el2", controls.traps);
+    msr!("cptr_el2", CPTR);
+    msr!("hstr_el2", 0);
+    msr!("cnthctl_el2", CNTHCTL);
+    msr!("cntvoff_el2", 0);
+    // HPMN: all event counters are the guest's.
+    msr!("mdcr_el2", MDCR | super::debug::event_counters());
+    system();
+    super::debug::reset();
+    super::float::reset();
+    // A vCPU of this partition may have left translations of an earlier life.
+    dsb_sy();
+    // SAFETY: drops cached translations of the current VMID, nothing else.
+    unsafe { core::arch::asm!("tlbi vmalls12e1is", options(nostack)) }
+    dsb_sy();
+    isb();
+}
+
+/// Every EL1 and EL0 system register that a guest can write.
+fn system() {
+    msr!("sctlr_el1", SCTLR);
+    msr!("cpacr_el1", 0);
+    msr!("ttbr0_el1", 0);
+    msr!("ttbr1_el1", 0);
+    msr!("tcr_el1", 0);
+    msr!("mair_el1", 0);
+    msr!("amair_el1", 0);
+    msr!("vbar_el1", 0);
+    msr!("esr_el1", 0);
+    msr!("far_el1", 0);
+    msr!("afsr0_el1", 0);
+    msr!("afsr1_el1", 0);
+    msr!("elr_el1", 0);
+    msr!("spsr_el1", 0);
+    msr!("sp_el0", 0);
+    msr!("sp_el1", 0);
+    msr!("tpidr_el0", 0);
+    msr!("tpidrro_el0", 0);
+    msr!("tpidr_el1", 0);
+    msr!("contextidr_el1", 0);
+    msr!("csselr_el1", 0);
+    msr!("par_el1", 0);
+    msr!("cntkctl_el1", 0);
+    msr!("spsr_abt", 0);
+    msr!("spsr_und", 0);
+    msr!("spsr_irq", 0);
+    msr!("spsr_fiq", 0);
+    msr!("dacr32_el2", 0);
+    msr!("ifsr32_el2", 0);
+    msr!("fpexc32_el2", 0x700);
+}
+
+/// Timers and list registers of this CPU are off: nothing acts for a vCPU that is off.
+pub fn quiet() {
+    msr!("cntv_ctl_el0", 0);
+    msr!("cntp_ctl_el0", 0);
+    msr!("cntv_cval_el0", 0);
+    msr!("cntp_cval_el0", 0);
+    super::gic::quiet();
+}

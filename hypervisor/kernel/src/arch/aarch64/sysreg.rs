@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! System registers: the few that the exit path touches, by name, and two
+//! macros for the rest of this folder.
+//!
+//! aarch64-cpu's registers serve where a field is set; these serve where a
+//! whole register is read or written, and for names it does not have.
+
+/// Reads a system register. Reading the registers used in this folder has no
+/// effect on memory; each exists on the CPU it is read on (`features` checked).
+macro_rules! mrs {
+    ($name:literal) => {{
+        let value: u64;
+        // SAFETY: reads a register that exists here (features.rs) and changes nothing.
+        unsafe {
+            core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags));
+        }
+        value
+    }};
+}
+
+/// Writes a system register that governs guests or interrupts, never the
+/// hypervisor's own map or stack. It counts as touching memory, so that the
+/// compiler keeps it in order with what the guest will see.
+macro_rules! msr {
+    ($name:literal, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: the register exists here (features.rs) and governs EL1 and EL0, the
+        // interrupt interface or a timer; the hypervisor's own code does not depend on it.
+        unsafe {
+            core::arch::asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nostack, preserves_flags));
+        }
+    }};
+}
+
+pub(super) use {mrs, msr};
+
+/// PSTATE of a CPU that starts: EL1 with its own stack pointer, all exceptions masked.
+pub const EL1H_MASKED: u64 = 0x3c5;
+
+/// Exception syndrome of the last exit.
+#[inline(always)]
+pub fn esr() -> u64 {
+    mrs!("esr_el2")
+}
+
+/// Guest virtual address of the last abort.
+#[inline(always)]
+pub fn far() -> u64 {
+    mrs!("far_el2")
+}
+
+/// Page of the guest physical address of the last stage-2 abort.
+#[inline(always)]
+pub fn hpfar() -> u64 {
+    mrs!("hpfar_el2")
+}
+
+/// The guest's program counter.
+#[inline(always)]
+pub fn pc() -> u64 {
+    mrs!("elr_el2")
+}
+
+/// Sets the guest's program counter.
+#[inline(always)]
+pub fn set_pc(pc: u64) {
+    msr!("elr_el2", pc);
+}
+
+/// The guest's PSTATE.
+#[inline(always)]
+pub fn pstate() -> u64 {
+    mrs!("spsr_el2")
+}
+
+/// Sets the guest's PSTATE.
+#[inline(always)]
+pub fn set_pstate(pstate: u64) {
+    msr!("spsr_el2", pstate);
+}
+
+/// Moves the guest past an instruction that was carried out for it: 4 bytes,
+/// or 2 where the syndrome says so (IL, AArch32 only).
+#[inline(always)]
+pub fn skip_instruction() {
+    set_pc(pc().wrapping_add(4));
+}
+
+/// All earlier stores and maintenance are complete everywhere.
+#[inline(always)]
+pub fn dsb_sy() {
+    // SAFETY: a barrier.
+    unsafe { core::arch::asm!("dsb sy", options(nostack, preserves_flags)) }
+}
+
+/// Later instructions see earlier register writes.
+#[inline(always)]
+pub fn isb() {
+    // SAFETY: a barrier.
+    unsafe { core::arch::asm!("isb", options(nostack, preserves_flags)) }
+}
+
+/// Adds to the stack pointer that the guest's PSTATE selects.
+pub fn add_to_stack_pointer(add: u64) {
+    if pstate() & 1 == 0 {
+        msr!("sp_el0", mrs!("sp_el0").wrapping_add(add));
+    } else {
+        msr!("sp_el1", mrs!("sp_el1").wrapping_add(add));
+    }
+}

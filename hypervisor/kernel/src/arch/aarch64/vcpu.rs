@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A vCPU at EL2: entering the guest and coming back.
+//!
+//! Only the general registers are stored on an exit. The program counter, the
+//! EL1 registers, the list registers, the timers and the floating-point state
+//! stay in the CPU, because the kernel uses none of them, until another vCPU
+//! takes the CPU. [`Vcpu::load`] puts a fresh set there.
+//!
+//! While the guest runs, the stack pointer points at the [`Vcpu`]; `head.s`
+//! stores the registers there and jumps back into [`Vcpu::enter`].
+
+use super::{calls, inject, state, sysreg};
+use crate::console;
+use crate::exit::{Destination, Direction, Exit, MemoryAccess, RegisterAccess};
+use crate::fault::{GuestFault, Why};
+use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use devices::esr::{self, DataAbort, Status, Syndrome, SystemAccess};
+use devices::loadstore::{self, Writeback};
+use paging::GuestPhys;
+
+/// The registers of one vCPU, and where the hypervisor goes on when it exits.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Vcpu {
+    /// x0 to x30.
+    x: [u64; 31],
+    /// Stack pointer and program counter of the hypervisor.
+    host_sp: [u64; 2],
+    /// x19 and x29 of the hypervisor: Rust cannot name them as clobbered.
+    host_x19: [u64; 2],
+    /// Number within its partition.
+    index: usize,
+    /// A base register that changes when the current memory access ends.
+    writeback: Option<Writeback>,
+    /// The partition's memory must be cleaned before it is entered again.
+    pub(super) wants_clean: bool,
+    /// Stage 2, trap and identity registers.
+    pub(super) controls: state::Controls,
+}
+
+global_asm!(
+    ".equ VCPU_HOST_SP, {host_sp}",
+    ".equ VCPU_HOST_X19, {host_x19}",
+    include_str!("head.s"),
+    host_sp = const offset_of!(Vcpu, host_sp),
+    host_x19 = const offset_of!(Vcpu, host_x19),
+);
+
+const _: () = assert!(offset_of!(Vcpu, x) == 0);
+
+/// Why the CPU came back, as `head.s` numbers it.
+const INTERRUPT: u64 = 1;
+const SYSTEM_ERROR: u64 = 2;
+
+impl Vcpu {
+    /// A vCPU with this number, which runs under these controls.
+    #[must_use]
+    pub fn new(index: usize, controls: state::Controls) -> Self {
+        Self { x: [0; 31], host_sp: [0; 2], host_x19: [0; 2], index, writeback: None, wants_clean: false, controls }
+    }
+
+    /// Its number within its partition.
+    #[must_use]
+    #[inline]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Puts the state that the architecture has after reset into this CPU, to
+    /// start at `entry` with `argument` in x0.
+    pub fn load(&mut self, entry: u64, argument: u64) {
+        self.x = [0; 31];
+        self.x[0] = argument;
+        self.writeback = None;
+        self.wants_clean = false;
+        self.controls.traps &= !state::Hcr::TVM.bits();
+        state::reset(&self.controls);
+        sysreg::set_pc(entry);
+        sysreg::set_pstate(sysreg::EL1H_MASKED);
+    }
+
+    /// Stops what could still act on this CPU for a vCPU that is off.
+    pub fn park(&mut self) {
+        state::quiet();
+    }
+
+    /// Runs the guest until it exits.
+    #[inline(always)]
+    pub fn enter(&mut self) -> Exit {
+        let cause: u64;
+        // SAFETY: `load` put this vCPU's EL1 state, stage 2 and traps into the CPU, so the
+        // guest can touch nothing but its partition's memory and its own registers; head.s
+        // stores exactly the registers listed here, restores x19, x29 and sp from `self`, and
+        // `self` lives, unmoved, until it comes back.
+        unsafe {
+            asm!(
+                "stp x19, x29, [x0, #{host_x19}]",
+                "adr x2, 2f",
+                "mov x1, sp",
+                "stp x1, x2, [x0, #{host_sp}]",
+                "mov sp, x0",
+                "ldp x2, x3, [sp, #16]",
+                "ldp x4, x5, [sp, #32]",
+                "ldp x6, x7, [sp, #48]",
+                "ldp x8, x9, [sp, #64]",
+                "ldp x10, x11, [sp, #80]",
+                "ldp x12, x13, [sp, #96]",
+                "ldp x14, x15, [sp, #112]",
+                "ldp x16, x17, [sp, #128]",
+                "ldp x18, x19, [sp, #144]",
+                "ldp x20, x21, [sp, #160]",
+                "ldp x22, x23, [sp, #176]",
+                "ldp x24, x25, [sp, #192]",
+                "ldp x26, x27, [sp, #208]",
+                "ldp x28, x29, [sp, #224]",
+                "ldr x30, [sp, #240]",
+                "ldp x0, x1, [sp]",
+                "eret",
+                "2:",
+                host_sp = const offset_of!(Vcpu, host_sp),
+                host_x19 = const offset_of!(Vcpu, host_x19),
+                inout("x0") core::ptr::from_mut(self) => cause,
+                out("x1") _, out("x2") _, out("x3") _, out("x4") _, out("x5") _, out("x6") _,
+                out("x7") _, out("x8") _, out("x9") _, out("x10") _, out("x11") _, out("x12") _,
+                out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+                out("x18") _, out("x20") _, out("x21") _, out("x22") _, out("x23") _,
+                out("x24") _, out("x25") _, out("x26") _, out("x27") _, out("x28") _,
+                out("x30") _,
+            );
+        }
+        match cause {
+            INTERRUPT => Exit::Interrupt,
+            SYSTEM_ERROR => Exit::Fault(GuestFault::Stop(Why::SystemError)),
+            _ => self.decode(),
+        }
+    }
+
+    /// What a synchronous exception asks for.
+    #[inline(always)]
+    fn decode(&mut self) -> Exit {
+        match esr::decode(sysreg::esr()) {
+            Syndrome::Hvc(_) => calls::decode(&self.x),
+            Syndrome::Smc(_) => {
+                sysreg::skip_instruction();
+                calls::decode(&self.x)
+            }
+            Syndrome::DataAbort(abort) => self.data_abort(abort),
+            Syndrome::SystemRegister(access) => self.system_register(access),
+            Syndrome::InstructionAbort(_) => Exit::Fault(GuestFault::NoCode),
+            Syndrome::Wait { .. } => Exit::Idle,
+            Syndrome::SError => Exit::Fault(GuestFault::Stop(Why::SystemError)),
+            Syndrome::Unknown
+            | Syndrome::FloatingPoint
+            | Syndrome::Sve
+            | Syndrome::Sme
+            | Syndrome::PointerAuthentication
+            | Syndrome::IllegalState
+            | Syndrome::Alignment
+            | Syndrome::Debug
+            | Syndrome::Other(_) => Exit::Fault(GuestFault::Undefined),
+        }
+    }
+}
+
+/// Between the run loop and the guest's registers.
+impl Vcpu {
+    /// A register's value; 31 reads as zero.
+    #[inline]
+    fn get(&self, register: u8) -> u64 {
+        self.x.get(usize::from(register)).copied().unwrap_or(0)
+    }
+
+    /// Sets a register; 31 is discarded.
+    #[inline]
+    pub fn set(&mut self, register: u8, value: u64) {
+        if let Some(slot) = self.x.get_mut(usize::from(register)) {
+            *slot = value;
+        }
+    }
+
+    /// Ends a memory access: the loaded value, if it was a load, reaches its
+    /// register, and the instruction is behind the guest.
+    #[inline]
+    pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
+        if access.direction == Direction::Read {
+            let Destination { register, sign_extend, wide } = access.destination;
+            self.set(register, access.size.extend(value, sign_extend, wide));
+        }
+        if let Some(writeback) = self.writeback.take() {
+            self.write_back(writeback);
+        }
+        sysreg::skip_instruction();
+    }
+
+    /// Ends a register access in the same way.
+    #[inline]
+    pub fn complete_register(&mut self, access: &RegisterAccess, value: u64) {
+        if access.direction == Direction::Read {
+            self.set(access.destination.register, value);
+        }
+        sysreg::skip_instruction();
+    }
+
+    /// The trapped instruction needs nothing more.
+    pub fn skip(&mut self) {
+        sysreg::skip_instruction();
+    }
+
+    /// What the guest looked like when its partition was stopped, on the console.
+    #[cold]
+    pub fn record(&self, partition: &str, why: Why) {
+        console::say(format_args!(
+            "{partition}: vCPU {} at pc {:#x}, pstate {:#x}, syndrome {:#x}, address {:#x}: {why}",
+            self.index,
+            sysreg::pc(),
+            sysreg::pstate(),
+            sysreg::esr(),
+            sysreg::far(),
+        ));
+        for (number, pair) in self.x.chunks(4).enumerate() {
+            console::say(format_args!("{partition}: x{} {pair:x?}", 4 * number));
+        }
+    }
+
+    /// Gives a call its result. The program counter is behind it already.
+    #[inline]
+    pub fn complete_call(&mut self, result: u64) {
+        self.x[0] = result;
+    }
+
+    /// A stage-2 fault, or an error that the memory system reported.
+    #[inline(always)]
+    fn data_abort(&mut self, abort: DataAbort) -> Exit {
+        let plain = abort.status == Status::Translation && !abort.walk && !abort.cache_maintenance;
+        let (true, Some(access)) = (plain, abort.access) else {
+            return self.odd_abort(abort);
+        };
+        let address = esr::guest_address(sysreg::far(), sysreg::hpfar());
+        let direction = if abort.write {
+            Direction::Write(self.get(access.register) & access.size.mask())
+        } else {
+            Direction::Read
+        };
+        Exit::Memory(MemoryAccess {
+            address: GuestPhys::new(address),
+            size: access.size,
+            direction,
+            destination: Destination {
+                register: access.register,
+                sign_extend: access.sign_extend,
+                wide: access.sixty_four,
+            },
+        })
+    }
+
+    /// The aborts that are not a plain load or store of one register.
+    #[cold]
+    fn odd_abort(&mut self, abort: DataAbort) -> Exit {
+        if abort.cache_maintenance && abort.status == Status::Translation {
+            // Maintenance of an emulated device's address: there is nothing to maintain.
+            sysreg::skip_instruction();
+            return Exit::Done;
+        }
+        match self.undescribed(abort) {
+            Some(access) => Exit::Memory(access),
+            None => Exit::Fault(GuestFault::NoDevice),
+        }
+    }
+
+    /// The access of an instruction that the syndrome does not describe: fetched
+    /// from the guest's memory and decoded. Pairs are not served: no register of
+    /// an emulated device is meant for them.
+    fn undescribed(&mut self, abort: DataAbort) -> Option<MemoryAccess> {
+        if abort.status != Status::Translation || abort.walk || !abort.page_valid() {
+            return None;
+        }
+        let decoded = loadstore::decode(super::fetch::instruction()?)?;
+        if decoded.second.is_some() || decoded.write != abort.write {
+            return None;
+        }
+        self.writeback = decoded.writeback;
+        let value = self.get(decoded.first.register) & decoded.size.mask();
+        Some(MemoryAccess {
+            address: GuestPhys::new(esr::guest_address(sysreg::far(), sysreg::hpfar())),
+            size: decoded.size,
+            direction: if decoded.write { Direction::Write(value) } else { Direction::Read },
+            destination: Destination {
+                register: decoded.first.register,
+                sign_extend: decoded.sign_extend,
+                wide: decoded.sixty_four,
+            },
+        })
+    }
+
+    /// Adds to a base register; 31 is the stack pointer that the guest uses.
+    #[cold]
+    fn write_back(&mut self, writeback: Writeback) {
+        let add = writeback.add.cast_unsigned();
+        match self.x.get_mut(usize::from(writeback.base)) {
+            Some(base) => *base = base.wrapping_add(add),
+            None => sysreg::add_to_stack_pointer(add),
+        }
+    }
+
+    /// Answers a fault inside the guest, as the architecture prescribes, or
+    /// tells that the partition must stop.
+    #[cold]
+    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+        self.writeback = None;
+        let syndrome = match fault {
+            GuestFault::Undefined => inject::undefined(sysreg::esr()),
+            GuestFault::NoDevice => inject::data_abort(sysreg::esr(), sysreg::pstate()),
+            GuestFault::NoCode => inject::instruction_abort(sysreg::esr(), sysreg::pstate()),
+            GuestFault::Stop(why) => return Err(why),
+        };
+        let address = match fault {
+            GuestFault::NoDevice | GuestFault::NoCode => Some(sysreg::far()),
+            GuestFault::Undefined | GuestFault::Stop(_) => None,
+        };
+        inject::enter(syndrome, address);
+        Ok(())
+    }
+
+    /// A trapped system register.
+    #[inline(always)]
+    fn system_register(&mut self, access: SystemAccess) -> Exit {
+        let direction = if access.write {
+            Direction::Write(self.get(access.transfer))
+        } else {
+            Direction::Read
+        };
+        Exit::Register(RegisterAccess {
+            number: access.register.number(),
+            direction,
+            destination: Destination {
+                register: access.transfer,
+                sign_extend: false,
+                wide: true,
+            },
+        })
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What another CPU may do to a vCPU: set bits in its doorbell word and kick
+//! the CPU it lives on. Nobody but that CPU touches the vCPU itself.
+
+use crate::arch;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+bitflags::bitflags! {
+    /// Wishes of other CPUs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Wish: u32 {
+        /// The virtual interrupt controller has something new for it.
+        const REFRESH = 1 << 0;
+        /// A channel of its partition was rung.
+        const CHANNEL = 1 << 1;
+        /// Start at [`Bell::start`]'s addresses.
+        const START = 1 << 2;
+        /// Stop, and say so by [`crate::partition::Partition::parked`].
+        const STOP = 1 << 3;
+        /// Wipe or fill the partition's memory, as its phase says.
+        const WORK = 1 << 4;
+    }
+}
+
+impl Wish {
+    /// Those that the CPU's loop answers, with the vCPU not entered.
+    pub const CONTROL: Self = Self::START.union(Self::STOP).union(Self::WORK);
+}
+
+/// A vCPU's doorbell word, with what goes with [`Wish::START`].
+#[derive(Debug)]
+pub struct Bell {
+    word: AtomicU32,
+    cpu: u32,
+    power: AtomicU8,
+    entry: AtomicU64,
+    argument: AtomicU64,
+}
+
+const OFF: u8 = 0;
+const PENDING: u8 = 1;
+const ON: u8 = 2;
+
+/// Why [`Bell::start`] did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOff {
+    /// The vCPU runs.
+    On,
+    /// The vCPU is being started.
+    Pending,
+}
+
+impl Bell {
+    /// The bell of a vCPU that lives on `cpu` and is off.
+    #[must_use]
+    pub const fn new(cpu: u32) -> Self {
+        Self {
+            word: AtomicU32::new(0),
+            cpu,
+            power: AtomicU8::new(OFF),
+            entry: AtomicU64::new(0),
+            argument: AtomicU64::new(0),
+        }
+    }
+
+    /// The CPU that the vCPU lives on.
+    #[must_use]
+    pub const fn cpu(&self) -> u32 {
+        self.cpu
+    }
+
+    /// Leaves a wish and kicks the CPU. Release: what the wish is about was
+    /// written before; [`Bell::take`] acquires it.
+    pub fn ring(&self, wish: Wish) {
+        if self.word.fetch_or(wish.bits(), Ordering::Release) & wish.bits() != wish.bits() {
+            arch::kick(self.cpu);
+        }
+    }
+
+    /// Whether any of these wishes waits. Relaxed: [`Bell::take`] follows.
+    #[must_use]
+    pub fn waits(&self, wish: Wish) -> bool {
+        self.word.load(Ordering::Relaxed) & wish.bits() != 0
+    }
+
+    /// Takes those of these wishes that wait. Acquire: pairs with [`Bell::ring`].
+    #[must_use]
+    pub fn take(&self, of: Wish) -> Wish {
+        Wish::from_bits_truncate(self.word.fetch_and(!of.bits(), Ordering::Acquire)) & of
+    }
+
+    /// Asks for a start, unless the vCPU is on or about to be.
+    ///
+    /// # Errors
+    /// [`NotOff`], and nothing happened.
+    pub fn start(&self, entry: u64, argument: u64) -> Result<(), NotOff> {
+        // Acquire and release: of two CPUs that ask, one wins and alone writes the addresses.
+        match self.power.compare_exchange(OFF, PENDING, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                self.entry.store(entry, Ordering::Relaxed);
+                self.argument.store(argument, Ordering::Relaxed);
+                self.ring(Wish::START);
+                Ok(())
+            }
+            Err(ON) => Err(NotOff::On),
+            Err(_) => Err(NotOff::Pending),
+        }
+    }
+
+    /// Called by its CPU on [`Wish::START`]: the vCPU is on from now; entry and argument.
+    pub fn started(&self) -> (u64, u64) {
+        self.power.store(ON, Ordering::Release);
+        (self.entry.load(Ordering::Relaxed), self.argument.load(Ordering::Relaxed))
+    }
+
+    /// Called by its CPU: the vCPU is off from now.
+    pub fn stopped(&self) {
+        self.power.store(OFF, Ordering::Release);
+    }
+
+    /// On, being started, or neither.
+    #[must_use]
+    pub fn state(&self) -> Option<NotOff> {
+        match self.power.load(Ordering::Acquire) {
+            OFF => None,
+            ON => Some(NotOff::On),
+            _ => Some(NotOff::Pending),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a machine whose facts are known to running partitions: a table of
+//! contents, and what each entry means. What does not fit is refused with the
+//! names of both owners; nothing half-starts.
+
+use crate::arch::{self, Platform, Stage2, Starter, Stage2Purpose, Vcpu, time};
+use crate::bell::Bell;
+use crate::channel::Port;
+use crate::console;
+use crate::cpu::{Cpu, end_machine};
+use crate::interrupt::{PARTITIONS, move_focus};
+use crate::partition::{Memory, Partition, Parts, Segment};
+use abi::bundle::Bundle;
+use abi::machine;
+use abi::placement::{self, Purpose, Request, Reserved};
+use abi::range::Range;
+use abi::records::{Name, PartitionFlags};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use paging::{GuestPhys, HostPhys};
+
+/// The machine, as its firmware describes it.
+#[derive(Debug)]
+pub struct Machine {
+    /// Number of CPUs.
+    pub cpus: usize,
+    /// The CPU that runs this.
+    pub this: usize,
+    /// RAM.
+    pub ram: Vec<Range>,
+    /// What of it is taken.
+    pub reserved: Vec<Reserved>,
+    /// Register frames that the hypervisor keeps.
+    pub frames: Vec<Reserved>,
+    /// Interrupts that it keeps.
+    pub interrupts: Vec<(Name, u32)>,
+    /// The bundle, not yet checked.
+    pub bundle: &'static [u8],
+    /// What starts the other CPUs.
+    pub map: Starter,
+}
+
+/// Boots: checks, places, builds, starts. Becomes the loop of this CPU.
+pub fn boot(mut machine: Machine) -> ! {
+    console::say(format_args!(
+        "Bulkhead {}, {} CPUs, {} MiB",
+        env!("CARGO_PKG_VERSION"),
+        machine.cpus,
+        machine.ram.iter().map(|ram| ram.size >> 20).sum::<u64>(),
+    ));
+    let bundle = open(&machine);
+    let placed = place(&machine, &bundle);
+    let partitions = build(&bundle, &placed);
+    let mut cpus = seat(&machine, &bundle, partitions);
+    start_others(&mut machine, &mut cpus);
+    match cpus.into_iter().nth(machine.this).flatten() {
+        Some(cpu) => cpu.serve(),
+        None => Cpu::new().serve(),
+    }
+}
+
+/// Refuses to start anything, says why, and switches the machine off.
+pub fn refuse(why: fmt::Arguments<'_>) -> ! {
+    console::say(format_args!("refused: {why}"));
+    console::say_last(format_args!("end: failed boot {why}"));
+    arch::power_off()
+}
+
+/// Checks the bundle, and that the machine has what it asks for.
+fn open(machine: &Machine) -> Bundle<'static> {
+    let bundle = match Bundle::open(machine.bundle, arch::crc32c) {
+        Ok(bundle) => bundle,
+        Err(refusal) => refuse(format_args!("{refusal}")),
+    };
+    let facts = machine::Machine {
+        cpus: machine.cpus as u32,
+        ram: &machine.ram,
+        frames: &machine.frames,
+        interrupts: &machine.interrupts,
+    };
+    if let Err(refusal) = machine::first(&bundle.tables(), &facts) {
+        refuse(format_args!("{refusal}"));
+    }
+    bundle
+}
+
+/// Finds room for everything.
+fn place(machine: &Machine, bundle: &Bundle<'_>) -> Vec<Request> {
+    let mut requests: Vec<Request> = placement::requests(&bundle.tables()).collect();
+    if let Err(refusal) = placement::place(&machine.ram, &machine.reserved, &mut requests) {
+        refuse(format_args!("{refusal}"));
+    }
+    requests
+}
+
+/// Where a request of this purpose and row was placed.
+fn room(placed: &[Request], purpose: Purpose, row: usize) -> Memory {
+    let found = placed.iter().find(|request| request.purpose == purpose && request.row == row);
+    let (guest, host, size) = found.map_or((0, 0, 0), |found| (found.guest, found.host, found.size));
+    Memory { guest: GuestPhys::new(guest), host: HostPhys::new(host), size }
+}
+
+/// Makes the partitions and joins their channels.
+fn build(bundle: &Bundle<'static>, placed: &[Request]) -> &'static [&'static Partition] {
+    let mut partitions: Vec<&'static Partition> = Vec::new();
+    for partition in bundle.partitions() {
+        match build_one(bundle, &partition, placed) {
+            Ok(made) => partitions.push(Box::leak(Box::new(made))),
+            Err(error) => refuse(format_args!("memory of {}: {error}", partition.name())),
+        }
+    }
+    let partitions: &'static [_] = Box::leak(partitions.into_boxed_slice());
+    for (row, _) in bundle.channels().iter().enumerate() {
+        let memory = room(placed, Purpose::Channel, row);
+        arch::zero(memory.host, memory.size as usize);
+    }
+    join(bundle, partitions);
+    PARTITIONS.call_once(|| partitions);
+    partitions
+}
+
+/// Makes one partition: its translation, devices, channels and bells.
+fn build_one(
+    bundle: &Bundle<'static>,
+    partition: &abi::bundle::Partition<'static>,
+    placed: &[Request],
+) -> Result<Partition, paging::Error> {
+    let record = partition.record;
+    let memory = [
+        room(placed, Purpose::Memory, partition.index),
+        room(placed, Purpose::Flash, partition.index),
+    ];
+    let has_flash = memory.last().is_some_and(|flash| flash.size > 0);
+    let mut stage2 = Stage2::new(partition.index)?;
+    for (region, purpose) in memory.iter().zip([Stage2Purpose::Ram, Stage2Purpose::Flash]) {
+        if region.size > 0 {
+            stage2.map(region.guest, region.host, region.size, purpose)?;
+        }
+    }
+    for device in partition.devices() {
+        let (guest, host) = (GuestPhys::new(device.guest.get()), HostPhys::new(device.host.get()));
+        stage2.map(guest, host, device.size.get(), Stage2Purpose::Device)?;
+    }
+    let mut channels = Vec::new();
+    for (row, channel) in bundle.channels().iter().enumerate() {
+        for (side, end) in channel.ends.iter().enumerate() {
+            if end.partition.get() as usize == partition.index {
+                let shared = room(placed, Purpose::Channel, row);
+                stage2.map(GuestPhys::new(end.memory.get()), shared.host, shared.size, Stage2Purpose::Channel)?;
+                let interval = time::ticks(channel.interval_ns.get());
+                channels.push(Port::new(end.registers.get(), shared.size, end.interrupt.get(), side as u32, interval));
+            }
+        }
+    }
+    let lines = partition.devices().iter().flat_map(|device| device.interrupts);
+    let lines = lines.map(|intid| intid.get()).filter(|intid| *intid != 0);
+    let vcpus = partition.cpus();
+    Ok(Partition::new(Parts {
+        name: partition.name(),
+        index: partition.index,
+        memory,
+        segments: segments(bundle, partition, &memory),
+        entry: (record.entry.get(), record.argument.get()),
+        stage2,
+        platform: Platform::new(vcpus.len(), record.intids.get(), lines, has_flash),
+        channels: channels.into(),
+        bells: vcpus.iter().map(|record| Bell::new(record.cpu.get())).collect(),
+    }))
+}
+
+/// Where a partition's image goes, in host addresses. abi's rules say that every
+/// segment lies in one of its memories.
+fn segments(
+    bundle: &Bundle<'static>,
+    partition: &abi::bundle::Partition<'static>,
+    memory: &[Memory],
+) -> Box<[Segment]> {
+    let placed = bundle.segments(partition).filter_map(|segment| {
+        let guest = GuestPhys::new(segment.guest);
+        let region = memory.iter().find(|region| region.holds(guest))?;
+        let host = region.host.checked_add(guest.offset_from(region.guest)?)?;
+        Some(Segment { host, bytes: segment.bytes })
+    });
+    placed.collect()
+}
+
+/// Tells each end of a channel where the other one is.
+fn join(bundle: &Bundle<'_>, partitions: &[&'static Partition]) {
+    for channel in bundle.channels() {
+        let find = |side: usize| {
+            let end = channel.ends.get(side)?;
+            let partition = *partitions.get(end.partition.get() as usize)?;
+            let place = partition.channels.iter().position(|port| port.registers == end.registers.get())?;
+            Some((partition, place))
+        };
+        for (side, other) in [(0, 1), (1, 0)] {
+            if let (Some((partition, place)), Some(peer)) = (find(side), find(other))
+                && let Some(port) = partition.channels.get(place)
+            {
+                port.peer.call_once(|| peer);
+            }
+        }
+    }
+}
+
+/// Gives every vCPU its seat. CPUs that no partition names stay off.
+fn seat(
+    machine: &Machine,
+    bundle: &Bundle<'_>,
+    partitions: &'static [&'static Partition],
+) -> Vec<Option<&'static mut Cpu>> {
+    let mut cpus: Vec<Option<&'static mut Cpu>> = Vec::new();
+    cpus.resize_with(machine.cpus, || None);
+    for (record, partition) in bundle.partitions().zip(partitions) {
+        let trap_idle = record.flags().contains(PartitionFlags::TRAP_IDLE);
+        for (index, cpu) in record.cpus().iter().enumerate() {
+            if let Some(slot) = cpus.get_mut(cpu.cpu.get() as usize) {
+                let cpu = slot.get_or_insert_with(|| Box::leak(Box::new(Cpu::new())));
+                cpu.seat(Vcpu::new(index, partition.stage2.controls(index, trap_idle)), partition);
+            }
+        }
+    }
+    move_focus(partitions, 0, 0);
+    cpus
+}
+
+/// Starts the other CPUs that have seats.
+fn start_others(machine: &mut Machine, cpus: &mut [Option<&'static mut Cpu>]) {
+    for (number, slot) in cpus.iter_mut().enumerate() {
+        if number == machine.this {
+            continue;
+        }
+        if let Some(cpu) = slot.take()
+            && let Err(why) = machine.map.start(number, cpu)
+        {
+            refuse(format_args!("CPU {number}: {why}"));
+        }
+    }
+}
+
+/// A bug of the hypervisor: this CPU stops, its partition ends, the others run on.
+pub fn panicked(what: fmt::Arguments<'_>) -> ! {
+    let cpu = arch::cpu_number();
+    console::say_in_panic(format_args!("panic on CPU {cpu}: {what}"));
+    let partitions = PARTITIONS.get().copied().unwrap_or(&[]);
+    let mut last = partitions.is_empty();
+    for partition in partitions {
+        if partition.bells.iter().any(|bell| bell.cpu() as usize == cpu) {
+            last |= partition.abandon();
+        }
+    }
+    if last {
+        end_machine();
+    }
+    arch::stop_cpu()
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One UART for everybody: whole lines, each with its owner's tag, and input
+//! for the partition in focus.
+//!
+//! Lines pass through a ring, so that no line is torn and a slow UART makes
+//! guests wait, not the hypervisor. Its lock is the only one that partitions
+//! share, and it is held for one line or one burst of the ring.
+
+use crate::arch::{self, Serial, time};
+use crate::terminal::Shown;
+use core::fmt::{self, Write};
+use spin::Mutex;
+
+/// Bytes that wait for the UART.
+const RING: usize = 8192;
+/// Bytes moved to the UART at once.
+const PUMP: usize = 512;
+/// The key that moves the focus: Ctrl-], then a digit or n.
+const ESCAPE: u8 = 0x1d;
+/// Unfinished lines are shown after this time.
+pub const PROMPT_NS: u64 = 50_000_000;
+/// A full UART is tried again after this time.
+const RETRY_NS: u64 = 1_000_000;
+
+/// Who wrote what stands on the screen's last line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cursor {
+    /// Nobody: the line is empty.
+    Home,
+    /// The partition with this index has an unfinished line there.
+    Within(usize),
+}
+
+struct Console {
+    serial: Option<Serial>,
+    ring: [u8; RING],
+    first: usize,
+    len: usize,
+    cursor: Cursor,
+    focus: usize,
+    escaped: bool,
+}
+
+static CONSOLE: Mutex<Console> = Mutex::new(Console {
+    serial: None,
+    ring: [0; RING],
+    first: 0,
+    len: 0,
+    cursor: Cursor::Home,
+    focus: 0,
+    escaped: false,
+});
+
+/// What was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// A byte for the partition in focus.
+    Byte(u8),
+    /// The focus is to move to the partition with this number.
+    Focus(usize),
+    /// The focus is to move to the next partition.
+    Next,
+}
+
+impl Console {
+    fn free(&self) -> usize {
+        RING - self.len
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let last = (self.first + self.len) % RING;
+            if let (true, Some(slot)) = (self.len < RING, self.ring.get_mut(last)) {
+                *slot = *byte;
+                self.len += 1;
+            }
+        }
+    }
+
+    /// Moves up to `most` bytes to the UART.
+    fn pump(&mut self, most: usize) {
+        let Some(serial) = self.serial.as_mut() else { return };
+        for _ in 0..most.min(self.len) {
+            let byte = self.ring.get(self.first).copied().unwrap_or(0);
+            if !serial.send(byte) {
+                break;
+            }
+            self.first = (self.first + 1) % RING;
+            self.len -= 1;
+        }
+    }
+
+    /// Begins a line with a tag, below an unfinished one.
+    fn begin(&mut self, tag: &str) {
+        if self.cursor != Cursor::Home {
+            self.put(b"\r\n");
+            self.cursor = Cursor::Home;
+        }
+        self.tag(tag);
+    }
+
+    fn tag(&mut self, tag: &str) {
+        self.put(b"[");
+        self.put(tag.as_bytes());
+        self.put(b"] ");
+    }
+
+    /// One byte from the UART, after the escape key has had its say.
+    fn typed(&mut self) -> Option<Typed> {
+        loop {
+            let byte = self.serial.as_mut()?.receive()?;
+            if core::mem::take(&mut self.escaped) {
+                match byte {
+                    b'0'..=b'9' => return Some(Typed::Focus(usize::from(byte - b'0'))),
+                    b'n' => return Some(Typed::Next),
+                    _ => return Some(Typed::Byte(byte)),
+                }
+            }
+            if byte != ESCAPE {
+                return Some(Typed::Byte(byte));
+            }
+            self.escaped = true;
+        }
+    }
+}
+
+/// Gives the console its UART.
+pub fn start(serial: Serial) {
+    CONSOLE.lock().serial = Some(serial);
+}
+
+/// Whether there is a UART to say something on.
+#[must_use]
+pub fn is_started() -> bool {
+    CONSOLE.lock().serial.is_some()
+}
+
+/// Shows what a partition's terminal has; false if there is no room and it must
+/// be tried again. `index` and `tag` are the partition's.
+#[must_use]
+pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
+    let mut console = CONSOLE.lock();
+    console.pump(PUMP);
+    let most = shown.line.len() + 2 * (tag.len() + 5);
+    if console.free() < most {
+        time::arm(time::now() + time::ticks(RETRY_NS));
+        return false;
+    }
+    let ours = console.cursor == Cursor::Within(index);
+    if !ours {
+        console.begin(tag);
+    } else if shown.again {
+        console.put(b"\r");
+        console.tag(tag);
+    }
+    let known = if ours { shown.known } else { 0 };
+    console.put(shown.line.get(known..).unwrap_or(&[]));
+    if shown.finished {
+        console.put(b"\r\n");
+        console.cursor = Cursor::Home;
+    } else {
+        console.cursor = Cursor::Within(index);
+    }
+    console.pump(PUMP);
+    if console.len > 0 {
+        time::arm(time::now() + time::ticks(RETRY_NS));
+    }
+    true
+}
+
+/// Moves waiting bytes to the UART; asks to be called again while some are left.
+pub fn pump() {
+    let mut console = CONSOLE.lock();
+    console.pump(PUMP);
+    if console.len > 0 {
+        time::arm(time::now() + time::ticks(RETRY_NS));
+    }
+}
+
+/// What was typed next, and the partition in focus; none once the UART is empty.
+pub fn typed() -> Option<(Typed, usize)> {
+    let mut console = CONSOLE.lock();
+    let typed = console.typed();
+    if typed.is_none()
+        && let Some(serial) = console.serial.as_mut()
+    {
+        serial.received();
+    }
+    typed.map(|typed| (typed, console.focus))
+}
+
+/// Moves the focus.
+pub fn set_focus(index: usize) {
+    CONSOLE.lock().focus = index;
+}
+
+/// The partition in focus.
+#[must_use]
+pub fn focus() -> usize {
+    CONSOLE.lock().focus
+}
+
+struct Line<'a>(&'a mut Console);
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.put(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A line of the hypervisor's own.
+pub fn say(line: fmt::Arguments<'_>) {
+    let mut console = CONSOLE.lock();
+    write_line(&mut console, line);
+    console.pump(PUMP);
+}
+
+fn write_line(console: &mut Console, line: fmt::Arguments<'_>) {
+    console.begin("bulkhead");
+    // `Line` cannot fail; a full ring drops what does not fit.
+    let _ = Line(console).write_fmt(line);
+    console.put(b"\r\n");
+}
+
+/// The last line of a machine that ends, sent to its last byte.
+pub fn say_last(line: fmt::Arguments<'_>) {
+    let mut console = CONSOLE.lock();
+    drain(&mut console);
+    write_line(&mut console, line);
+    drain(&mut console);
+}
+
+/// A line from a CPU that panicked and may hold the console's lock itself.
+///
+/// Waits a bounded time for the lock, then breaks it.
+pub fn say_in_panic(line: fmt::Arguments<'_>) {
+    for _ in 0..100_000 {
+        if let Some(mut console) = CONSOLE.try_lock() {
+            write_line(&mut console, line);
+            drain(&mut console);
+            return;
+        }
+        arch::relax();
+    }
+    arch::break_lock(&CONSOLE);
+    say(line);
+}
+
+/// Waits until all is sent, or the UART no longer moves.
+fn drain(console: &mut Console) {
+    for _ in 0..1_000_000 {
+        console.pump(RING);
+        if console.len == 0 && console.serial.as_ref().is_none_or(Serial::sent) {
+            break;
+        }
+        arch::relax();
+    }
+}

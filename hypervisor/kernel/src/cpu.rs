@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A CPU's loop: whom to enter next, and what to do when nobody is to be
+//! entered.
+//!
+//! A CPU owns the vCPUs that have a seat on it, and nobody else touches their
+//! state. Waiting, wishes and work on memory belong here, so that the run loop
+//! knows of none of them.
+
+use crate::arch::{self, Vcpu};
+use crate::bell::Wish;
+use crate::console;
+use crate::interrupt;
+use crate::partition::{End, Partition, Phase};
+use crate::run::{Next, run, switched_off};
+use crate::work::{Step, Work};
+use alloc::vec::Vec;
+
+/// A vCPU and its place on a CPU.
+#[derive(Debug)]
+pub struct Seat {
+    vcpu: Vcpu,
+    partition: &'static Partition,
+    on: bool,
+    work: Option<Work>,
+}
+
+/// Who has the CPU when. One pinned vCPU is the timetable with one row.
+#[derive(Debug)]
+pub struct Timetable {
+    rows: Vec<usize>,
+}
+
+impl Timetable {
+    /// The seat whose time it is at `_now`; none on a CPU without seats.
+    #[must_use]
+    pub fn seat(&self, _now: u64) -> Option<usize> {
+        self.rows.first().copied()
+    }
+}
+
+/// One CPU.
+#[derive(Debug)]
+pub struct Cpu {
+    seats: Vec<Seat>,
+    timetable: Timetable,
+}
+
+impl Cpu {
+    /// A CPU without seats.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { seats: Vec::new(), timetable: Timetable { rows: Vec::new() } }
+    }
+
+    /// Gives a vCPU a seat here. Memory of a partition is filled by vCPU 0's CPU.
+    pub fn seat(&mut self, vcpu: Vcpu, partition: &'static Partition) {
+        let work = (vcpu.index() == 0).then(|| Work::new(Phase::Filling));
+        self.timetable.rows.push(self.seats.len());
+        self.seats.push(Seat { vcpu, partition, on: false, work });
+    }
+
+    /// The partition whose vCPU the CPU runs or would run.
+    #[must_use]
+    pub fn partition(&self) -> Option<&'static Partition> {
+        self.seats.first().map(|seat| seat.partition)
+    }
+
+    /// One turn of the CPU's loop.
+    pub fn turn(&mut self) {
+        let row = self.timetable.seat(arch::time::now());
+        match row.and_then(|row| self.seats.get_mut(row)) {
+            Some(seat) => seat.turn(),
+            None => arch::wait(),
+        }
+    }
+
+    /// The CPU's loop.
+    pub fn serve(&mut self) -> ! {
+        loop {
+            self.turn();
+        }
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Seat {
+    /// Answers wishes, then does a step of work, enters the guest, or waits.
+    fn turn(&mut self) {
+        self.attend();
+        if self.work.is_some() {
+            self.work_on();
+            self.poll();
+        } else if !self.on {
+            arch::wait();
+            self.poll();
+        } else {
+            match run(&mut self.vcpu, self.partition) {
+                Next::Resume | Next::Yield => {
+                    if self.vcpu.take_clean() {
+                        self.work = Some(Work::clean());
+                    }
+                }
+                Next::Wait => {
+                    arch::wait();
+                    self.poll();
+                }
+                Next::Off => self.switch_off(),
+            }
+        }
+    }
+
+    /// Answers interrupts while the guest is not entered.
+    fn poll(&mut self) {
+        if arch::interrupt_pending() {
+            // The answer is what the guest finds when it is entered again.
+            let _ = interrupt::answer(&mut self.vcpu, self.partition);
+        }
+    }
+
+    /// Answers what other CPUs want of this vCPU.
+    fn attend(&mut self) {
+        let Some(bell) = self.partition.bells.get(self.vcpu.index()) else { return };
+        if !bell.waits(Wish::CONTROL) {
+            return;
+        }
+        let wishes = bell.take(Wish::CONTROL);
+        if wishes.contains(Wish::STOP) {
+            self.park();
+            self.partition.parked(self.vcpu.index());
+        } else if wishes.contains(Wish::START) {
+            let (entry, argument) = bell.started();
+            self.partition.cpu_on();
+            self.vcpu.load(entry, argument);
+            self.partition.platform.refresh(&mut self.vcpu, self.partition);
+            self.on = true;
+        }
+        if wishes.contains(Wish::WORK) {
+            self.work = Some(Work::new(self.partition.phase()));
+        }
+    }
+
+    /// The vCPU is off, and nothing of it acts on this CPU any more.
+    fn park(&mut self) {
+        self.on = false;
+        self.partition.platform.park(&mut self.vcpu, self.partition);
+        self.vcpu.park();
+        if let Some(bell) = self.partition.bells.get(self.vcpu.index()) {
+            bell.stopped();
+        }
+    }
+
+    /// The guest switched this vCPU off.
+    fn switch_off(&mut self) {
+        self.park();
+        switched_off(self.partition);
+    }
+
+    /// One step of zeroing or copying; after the last, the partition starts or has ended.
+    fn work_on(&mut self) {
+        let Some(work) = self.work.as_mut() else { return };
+        match work.step(self.partition) {
+            Step::More => {}
+            Step::Cleaned => self.work = None,
+            Step::Filled => {
+                self.work = None;
+                self.partition.start();
+            }
+            Step::Wiped => {
+                self.work = None;
+                finish(self.partition);
+            }
+        }
+    }
+}
+
+impl Partition {
+    /// Its memory is filled: devices come out of reset and vCPU 0 starts.
+    fn start(&self) {
+        self.platform.reset();
+        for port in &self.channels {
+            port.reset();
+        }
+        if self.is_restart() {
+            let times = self.count_restart();
+            console::say(format_args!("{}: restarted ({times})", self.name));
+        } else {
+            console::say(format_args!("{}: started", self.name));
+        }
+        self.platform.connect(self);
+        self.filled();
+    }
+}
+
+/// A partition has ended; with the last one the machine ends.
+fn finish(partition: &Partition) {
+    match partition.how() {
+        End::Fault(why) => console::say(format_args!("{}: stopped: {why}", partition.name)),
+        End::Off | End::Restart => console::say(format_args!("{}: off", partition.name)),
+    }
+    if partition.wiped() {
+        end_machine();
+    }
+}
+
+/// All partitions have ended: say how, and switch the machine off.
+pub fn end_machine() -> ! {
+    let partitions = interrupt::PARTITIONS.get().copied().unwrap_or(&[]);
+    let failed = partitions.iter().find_map(|partition| match partition.how() {
+        End::Fault(why) => Some((partition.name, why)),
+        End::Off | End::Restart => None,
+    });
+    match failed {
+        Some((name, why)) => console::say_last(format_args!("end: failed {name} {why}")),
+        None => console::say_last(format_args!("end: ok")),
+    }
+    arch::power_off()
+}

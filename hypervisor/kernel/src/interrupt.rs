@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A physical interrupt: the guest's own, a wish of another CPU, a deadline, or
+//! something typed.
+
+use crate::arch::{self, Vcpu};
+use crate::bell::Wish;
+use crate::console::{self, Typed};
+use crate::partition::Partition;
+use crate::run::{Answer, Next, must_yield};
+use spin::Once;
+
+/// A physical interrupt that was acknowledged. A guest's stays active until the
+/// guest ends it; the others are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// One of the vCPU's own timers, its PMU, or a device line, by its number.
+    Guest(u32),
+    /// Another CPU left a wish.
+    Kick,
+    /// A time that was asked for has come.
+    Deadline,
+    /// The virtual interrupt controller wants a refresh.
+    Refresh,
+    /// Something was typed.
+    Console,
+    /// Nothing was pending any more.
+    None,
+}
+
+/// All partitions, for what is typed.
+pub static PARTITIONS: Once<&'static [&'static Partition]> = Once::new();
+
+/// Bytes taken from the UART in one exit.
+const TYPED_AT_ONCE: usize = 32;
+
+/// Answers the interrupt that made the guest exit.
+#[inline(always)]
+pub fn answer(vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    match arch::acknowledge() {
+        Interrupt::Guest(intid) => {
+            partition.platform.raise_hardware(intid, vcpu, partition);
+            Ok(Next::Resume)
+        }
+        other => Ok(answer_own(other, vcpu, partition)),
+    }
+}
+
+/// The hypervisor's own interrupts.
+#[inline(never)]
+fn answer_own(interrupt: Interrupt, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    match interrupt {
+        Interrupt::Guest(_) | Interrupt::None => {}
+        Interrupt::Kick => return wishes(vcpu, partition),
+        Interrupt::Refresh => partition.platform.refresh(vcpu, partition),
+        Interrupt::Deadline => deadline(vcpu, partition),
+        Interrupt::Console => typed(),
+    }
+    Next::Resume
+}
+
+/// What other CPUs want of this vCPU.
+fn wishes(vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    let Some(bell) = partition.bells.get(vcpu.index()) else { return Next::Resume };
+    let wishes = bell.take(Wish::REFRESH | Wish::CHANNEL);
+    if wishes.contains(Wish::CHANNEL) {
+        channels(vcpu, partition);
+    }
+    if wishes.contains(Wish::REFRESH) {
+        partition.platform.refresh(vcpu, partition);
+    }
+    if must_yield(partition, vcpu) { Next::Yield } else { Next::Resume }
+}
+
+/// Rings the bells that are due.
+fn channels(vcpu: &mut Vcpu, partition: &Partition) {
+    for port in &partition.channels {
+        if port.is_due() {
+            partition.platform.pulse(port.interrupt, vcpu, partition);
+        }
+    }
+}
+
+/// Something on this CPU wanted to be done at a time that has come.
+fn deadline(vcpu: &mut Vcpu, partition: &Partition) {
+    console::pump();
+    partition.platform.terminal_deadline(vcpu, partition);
+    channels(vcpu, partition);
+}
+
+/// Gives what was typed to the partition in focus.
+fn typed() {
+    let partitions = PARTITIONS.get().copied().unwrap_or(&[]);
+    for _ in 0..TYPED_AT_ONCE {
+        let Some((typed, focus)) = console::typed() else { return };
+        match typed {
+            Typed::Byte(byte) => {
+                if let Some(partition) = partitions.get(focus) {
+                    partition.platform.typed(byte, partition);
+                }
+            }
+            Typed::Focus(index) => move_focus(partitions, focus, index),
+            Typed::Next => move_focus(partitions, focus, (focus + 1) % partitions.len().max(1)),
+        }
+    }
+}
+
+/// Gives the focus to another partition, and says so.
+pub fn move_focus(partitions: &[&Partition], from: usize, to: usize) {
+    let Some(new) = partitions.get(to) else { return };
+    if let Some(old) = partitions.get(from) {
+        old.platform.set_focus(false);
+    }
+    new.platform.set_focus(true);
+    console::set_focus(to);
+    if let Some(bell) = new.bells.first() {
+        arch::route_console(bell.cpu());
+    }
+    console::say(format_args!("focus: {}", new.name));
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The run loop: enter, exit, answer. One match from exits to handlers, which
+//! share one signature; the same for every architecture.
+//!
+//! The kernel runs with interrupts masked: an interrupt is an exit, so no
+//! handler is entered twice. A handler's error is the guest's, and is answered
+//! in the guest or stops its partition.
+
+use crate::arch::{self, Vcpu};
+use crate::bell::Wish;
+use crate::exit::{Call, CpuState, Exit, MemoryAccess, Power, PowerAnswer, RegisterAccess};
+use crate::fault::{GuestFault, Why};
+use crate::partition::{End, Partition};
+use crate::{bell, interrupt};
+use paging::GuestPhys;
+
+/// What the CPU's loop does after a vCPU's exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Enter it again.
+    Resume,
+    /// It waits for an interrupt.
+    Wait,
+    /// Look at its wishes and its work before it is entered again.
+    Yield,
+    /// It switched itself off.
+    Off,
+}
+
+/// What a handler gives back.
+pub type Answer = Result<Next, GuestFault>;
+
+/// Runs a vCPU until its CPU has something else to do.
+pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    loop {
+        let exit = vcpu.enter();
+        let next = match answer(exit, vcpu, partition) {
+            Ok(next) => next,
+            Err(fault) => fault_guest(fault, vcpu, partition),
+        };
+        if next != Next::Resume {
+            return next;
+        }
+    }
+}
+
+/// From an exit to its handler.
+#[inline(always)]
+fn answer(exit: Exit, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    match exit {
+        Exit::Interrupt => interrupt::answer(vcpu, partition),
+        Exit::Memory(access) => memory(access, vcpu, partition),
+        Exit::Register(access) => register(access, vcpu, partition),
+        Exit::Call(request) => call(request, vcpu, partition),
+        Exit::Power(request) => power(request, vcpu, partition),
+        Exit::Idle => idle(vcpu),
+        Exit::Done => Ok(Next::Resume),
+        Exit::Fault(fault) => Err(fault),
+    }
+}
+
+/// A load or store that no memory answers: an emulated device, a channel's
+/// registers, or nothing.
+#[inline(always)]
+fn memory(access: MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    let value = partition.platform.memory(&access, vcpu, partition)?;
+    vcpu.complete_memory(&access, value);
+    Ok(Next::Resume)
+}
+
+/// A system register that traps.
+#[inline(always)]
+fn register(access: RegisterAccess, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    let (value, next) = partition.platform.register(&access, vcpu, partition)?;
+    vcpu.complete_register(&access, value);
+    Ok(next)
+}
+
+/// A call that changes nothing.
+#[inline(always)]
+fn call(request: Call, vcpu: &mut Vcpu, _partition: &Partition) -> Answer {
+    vcpu.complete_call(arch::answer_call(request));
+    Ok(Next::Resume)
+}
+
+/// The guest waits, and its manifest wants that to be an exit.
+fn idle(vcpu: &mut Vcpu) -> Answer {
+    vcpu.skip();
+    Ok(Next::Wait)
+}
+
+/// A request about vCPUs or the partition.
+#[inline(never)]
+fn power(request: Power, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    let answer = match request {
+        Power::CpuOn { target, entry, argument } => cpu_on(target, entry, argument, partition),
+        Power::CpuState { target, level } => cpu_state(target, level, partition),
+        Power::CpuOff => return Ok(Next::Off),
+        Power::Suspend => {
+            vcpu.complete_call(arch::power_result(PowerAnswer::Success));
+            return Ok(Next::Wait);
+        }
+        Power::SystemOff => return Ok(end(partition, End::Off)),
+        Power::SystemReset => return Ok(end(partition, End::Restart)),
+    };
+    vcpu.complete_call(arch::power_result(answer));
+    Ok(Next::Resume)
+}
+
+/// Starts a vCPU of the same partition.
+fn cpu_on(target: u64, entry: u64, argument: u64, partition: &Partition) -> PowerAnswer {
+    let bell = arch::vcpu_named(target).and_then(|index| partition.bells.get(index));
+    let Some(bell) = bell else { return PowerAnswer::InvalidParameters };
+    if !partition.memory.iter().any(|memory| memory.holds(GuestPhys::new(entry))) {
+        return PowerAnswer::InvalidAddress;
+    }
+    match bell.start(entry, argument) {
+        Ok(()) => PowerAnswer::Success,
+        Err(bell::NotOff::On) => PowerAnswer::AlreadyOn,
+        Err(bell::NotOff::Pending) => PowerAnswer::OnPending,
+    }
+}
+
+/// Tells whether a vCPU of the same partition runs.
+fn cpu_state(target: u64, level: u64, partition: &Partition) -> PowerAnswer {
+    let bell = arch::vcpu_named(target).and_then(|index| partition.bells.get(index));
+    let (Some(bell), 0) = (bell, level) else { return PowerAnswer::InvalidParameters };
+    PowerAnswer::State(match bell.state() {
+        None => CpuState::Off,
+        Some(bell::NotOff::On) => CpuState::On,
+        Some(bell::NotOff::Pending) => CpuState::OnPending,
+    })
+}
+
+/// Ends the partition; its wishes then stop this vCPU too.
+fn end(partition: &Partition, how: End) -> Next {
+    partition.end(how);
+    Next::Yield
+}
+
+/// A guest fault: the guest's own exception, or the partition's end.
+#[cold]
+fn fault_guest(fault: GuestFault, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    match vcpu.inject(fault) {
+        Ok(()) => Next::Resume,
+        Err(why) => {
+            vcpu.record(partition.name, why);
+            end(partition, End::Fault(why))
+        }
+    }
+}
+
+/// A vCPU switched itself off; the last one of a partition ends it.
+pub fn switched_off(partition: &Partition) {
+    if partition.cpu_off() {
+        partition.end(End::Fault(Why::AllCpusOff));
+    }
+}
+
+/// The wishes that stop a vCPU from being entered.
+#[inline]
+pub fn must_yield(partition: &Partition, vcpu: &Vcpu) -> bool {
+    partition.bells.get(vcpu.index()).is_some_and(|bell| bell.waits(Wish::CONTROL))
+}
