@@ -22,6 +22,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Calls in a sequence, at most. Under Miri, which is slow, all numbers are small.
+const CALLS: usize = if cfg!(miri) { 4 } else { 16 };
+
 /// One call, with addresses as numbers.
 #[derive(Clone, Debug)]
 enum Call {
@@ -138,16 +141,16 @@ const KINDS: [Kind; 5] =
 /// to keep the number of entries small.
 fn call() -> impl Strategy<Value = Call> {
     let sizes = select(&[SMALL, MIDDLE, LARGE][..]);
-    let long: u64 = if cfg!(miri) { 4 } else { 700 };
+    let long: u64 = if cfg!(miri) { 2 } else { 700 };
     let count = prop_oneof![4 => 1..4u64, 1 => 1..long];
     let high = select(&[0, (1 << 39) - 4 * LARGE][..]);
     let host = (place(), high, sizes.clone());
     let memory = (select(&RIGHTS[..]), select(&KINDS[..]));
     let map = (place(), host, sizes.clone(), count.clone(), memory);
     let map = map.prop_map(|(input, (host, high, align), unit, count, (rights, kind))| {
-        let host = HostPhys::new(high + (host & !(align - 1)) | (input & (align - 1)));
+        let host = HostPhys::new(high + ((host & !(align - 1)) | (input & (align - 1))));
         let longest = if align == SMALL { 2 * MIDDLE } else { 3 * LARGE };
-        let len = (unit * count).min(if cfg!(miri) { longest / 64 } else { longest });
+        let len = (unit * count).min(if cfg!(miri) { longest / 512 } else { longest });
         Call::Map(Mapping { input, host, len, rights, kind })
     });
     let unmap = (place(), sizes, count).prop_map(|(at, unit, n)| Call::Unmap(at, unit * n));
@@ -249,12 +252,16 @@ fn play<F: Format + Copy>(format: F, base: u64, calls: &[Call], limit: usize) {
                 probes.insert(edge + distance + 0x123);
             }
         }
-        pair.compare(&probes);
+        // Miri looks for other mistakes: it compares once.
+        if !cfg!(miri) {
+            pair.compare(&probes);
+        }
     }
+    pair.compare(&probes);
 }
 
 fn config() -> ProptestConfig {
-    let cases = if cfg!(miri) { 4 } else { 96 };
+    let cases = if cfg!(miri) { 1 } else { 96 };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -267,13 +274,13 @@ macro_rules! properties {
                 #![proptest_config(config())]
 
                 #[test]
-                fn find_agrees_with_the_model(calls in prop::collection::vec(call(), 1..16)) {
+                fn find_agrees_with_the_model(calls in prop::collection::vec(call(), 1..CALLS)) {
                     play($format, 0, &calls, usize::MAX);
                 }
 
                 #[test]
                 fn the_end_of_the_input_is_no_exception(
-                    calls in prop::collection::vec(call(), 1..8),
+                    calls in prop::collection::vec(call(), 1..CALLS),
                 ) {
                     let top = 1u64 << paging::Encode::shape(&$format).input_bits;
                     play($format, top - 4 * LARGE, &calls, usize::MAX);
@@ -281,7 +288,7 @@ macro_rules! properties {
 
                 #[test]
                 fn running_out_of_tables_changes_nothing(
-                    calls in prop::collection::vec(call(), 1..16),
+                    calls in prop::collection::vec(call(), 1..CALLS),
                     limit in 0..24usize,
                 ) {
                     play($format, 0, &calls, limit);
