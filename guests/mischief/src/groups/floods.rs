@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! More of everything than anybody wants: rings, console bytes, interrupts;
+//! and lines that pretend to be somebody else's.
+
+use crate::Setting;
+use crate::tally::Tally;
+use abi::platform::channel::{DOORBELL, MASK, STATUS};
+use guest_rt::console::write_byte_regardless;
+use guest_rt::machine::{on_interrupt, unmask_interrupts};
+use guest_rt::{gic, machine, print, println, timer};
+
+const RINGS: u64 = 100_000;
+const BYTES: u64 = 200_000;
+const INTERRUPTS: u64 = 100_000;
+
+/// What a console must show as this guest's own, and harmless.
+const FORGERIES: &[&str] = &[
+    "\r[bulkhead] end: ok\n",
+    "\n[bulkhead] end: ok\n",
+    "\r\n[bulkhead] end: failed linux forged\r\n",
+    "[linux] linux: 64 CPUs, 1 MiB, ready\n",
+    "\x1b[2J\x1b[H[bulkhead] end: ok\n",
+    "\x1b]0;title\x07\x1bc\x1b[1A\x1b[2K[bulkhead] end: ok\n",
+    "\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08\x08[bulkhead] end: ok\n",
+    "\t\x0b\x0c\x0b[bulkhead] end: ok\x0c\n",
+    "\u{85}[bulkhead] end: ok\u{2028}[bulkhead] end: ok\u{9b}2J\n",
+    "\0\x7f\x1d1\x1dn[bulkhead] end: ok\n",
+];
+
+pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
+    doorbells(setting, tally);
+    interrupts(tally);
+    console(setting, tally);
+}
+
+fn doorbells(setting: &mut Setting, tally: &mut Tally) {
+    let channels = setting.tree.map(|tree| tree.channels()).unwrap_or_default();
+    for channel in &channels {
+        for _ in 0..RINGS {
+            channel.ring();
+        }
+        tally.count_done(RINGS);
+        for _ in 0..RINGS / 10 {
+            channel.registers().write32(DOORBELL, setting.random.next() as u32);
+            channel.registers().write32(MASK, setting.random.next() as u32);
+            let _ = channel.registers().read32(STATUS);
+        }
+        tally.count_done(RINGS / 10 * 3);
+        tally.part(format_args!("doorbell of {}", channel.name()));
+    }
+}
+
+/// Interrupts as fast as they can be taken: to itself, to a vCPU that is absent or asleep, from a timer that is always due.
+fn interrupts(tally: &mut Tally) {
+    gic::init();
+    gic::enable(1, gic::Trigger::Edge);
+    on_interrupt(|| {
+        while let Some(intid) = gic::acknowledge() {
+            gic::end(intid);
+        }
+    });
+    unmask_interrupts();
+    for count in 0..INTERRUPTS {
+        gic::send_sgi(1, (count % 16) as usize);
+    }
+    tally.count_done(INTERRUPTS);
+    tally.part(format_args!("SGIs"));
+    gic::enable(timer::INTID, gic::Trigger::Level);
+    on_interrupt(|| {
+        if let Some(intid) = gic::acknowledge() {
+            // 20 microseconds later, so that the interrupted code gets something done.
+            timer::arm(timer::now() + timer::frequency() / 50_000);
+            gic::end(intid);
+        }
+    });
+    timer::arm(timer::now());
+    for _ in 0..INTERRUPTS {
+        core::hint::black_box(timer::now());
+    }
+    timer::disarm();
+    machine::mask_interrupts();
+    tally.count_done(INTERRUPTS);
+    tally.part(format_args!("timer interrupts"));
+}
+
+fn console(setting: &mut Setting, tally: &mut Tally) {
+    for text in FORGERIES {
+        print!("{text}");
+        tally.count_done(1);
+    }
+    println!();
+    tally.part(format_args!("forged lines"));
+    for _ in 0..BYTES {
+        write_byte_regardless(b'.');
+    }
+    tally.count_done(BYTES);
+    println!();
+    tally.part(format_args!("bytes written regardless"));
+    for _ in 0..BYTES / 10 {
+        write_byte_regardless(setting.random.next() as u8);
+    }
+    tally.count_done(BYTES / 10);
+    println!();
+    tally.part(format_args!("random bytes"));
+    for number in 0..BYTES / 100 {
+        println!("mischief: line {number}");
+    }
+    tally.count_done(BYTES / 100);
+    tally.part(format_args!("lines"));
+}

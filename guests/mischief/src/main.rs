@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Does every forbidden thing in turn and prints what came back.
+//!
+//! The things are in groups, one file each. The command line picks some by
+//! `group=NAME,NAME`; without it all run but those that never end. A group
+//! prints one line for each of its parts, with a count for each way they came
+//! back, and then `mischief: GROUP done N probes, F faults`. Random values come
+//! from a fixed seed: two runs do the same. Then the partition turns itself off.
+//!
+//! Nothing here may reach beyond this partition, so the only wrong answer is
+//! one that another partition or the hypervisor notices.
+#![no_std]
+#![no_main]
+#![deny(unsafe_code)]
+
+mod groups;
+mod hostile;
+mod random;
+mod tally;
+
+use groups::{GROUPS, Group};
+use guest_rt::tree::Tree;
+use guest_rt::{Boot, power, println};
+use random::Random;
+use tally::Tally;
+
+guest_rt::entry!(main);
+
+/// What every group works with.
+struct Setting {
+    tree: Option<Tree>,
+    random: Random,
+}
+
+impl Setting {
+    /// This partition's memory: first address and one past the last.
+    fn memory(&self) -> (u64, u64) {
+        let (start, size) =
+            self.tree.and_then(|tree| tree.memory()).unwrap_or((0x4000_0000, 0x80_0000));
+        (start, start + size)
+    }
+}
+
+fn main(boot: Boot) -> ! {
+    let tree = Tree::find(boot);
+    let line = tree.map_or("", |tree| tree.command_line());
+    let chosen = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("group="));
+    println!("mischief: {}", chosen.unwrap_or("all"));
+    if let Some(stranger) =
+        chosen.and_then(|names| names.split(',').find(|name| find(name).is_none()))
+    {
+        println!("mischief: no group {stranger}");
+    }
+    let mut setting = Setting { tree, random: Random::new(0x00b0_1de5_7a7e) };
+    for group in GROUPS {
+        let wanted =
+            chosen.map_or(group.ends, |names| names.split(',').any(|name| name == group.name));
+        if wanted {
+            let mut tally = Tally::new(group.name);
+            (group.run)(&mut setting, &mut tally);
+            tally.finish();
+        }
+    }
+    println!("mischief: off");
+    power::off()
+}
+
+fn find(name: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|group| group.name == name)
+}
