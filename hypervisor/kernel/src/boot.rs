@@ -3,7 +3,7 @@
 //! contents, and what each entry means. What does not fit is refused with the
 //! names of both owners; nothing half-starts.
 
-use crate::arch::{self, Platform, Stage2, Starter, Stage2Purpose, Vcpu, time};
+use crate::arch::{self, Platform, Stage2, Stage2Purpose, Starter, Vcpu, time};
 use crate::bell::Bell;
 use crate::channel::Port;
 use crate::console;
@@ -54,6 +54,7 @@ pub fn boot(mut machine: Machine) -> ! {
     let partitions = build(&bundle, &placed);
     let mut cpus = seat(&machine, &bundle, partitions);
     start_others(&mut machine, &mut cpus);
+    console::say(format_args!("memory: {} KiB in use", arch::memory_used() >> 10));
     match cpus.into_iter().nth(machine.this).flatten() {
         Some(cpu) => cpu.serve(),
         None => Cpu::new().serve(),
@@ -97,7 +98,8 @@ fn place(machine: &Machine, bundle: &Bundle<'_>) -> Vec<Request> {
 /// Where a request of this purpose and row was placed.
 fn room(placed: &[Request], purpose: Purpose, row: usize) -> Memory {
     let found = placed.iter().find(|request| request.purpose == purpose && request.row == row);
-    let (guest, host, size) = found.map_or((0, 0, 0), |found| (found.guest, found.host, found.size));
+    let (guest, host, size) =
+        found.map_or((0, 0, 0), |found| (found.guest, found.host, found.size));
     Memory { guest: GuestPhys::new(guest), host: HostPhys::new(host), size }
 }
 
@@ -147,9 +149,20 @@ fn build_one(
         for (side, end) in channel.ends.iter().enumerate() {
             if end.partition.get() as usize == partition.index {
                 let shared = room(placed, Purpose::Channel, row);
-                stage2.map(GuestPhys::new(end.memory.get()), shared.host, shared.size, Stage2Purpose::Channel)?;
+                stage2.map(
+                    GuestPhys::new(end.memory.get()),
+                    shared.host,
+                    shared.size,
+                    Stage2Purpose::Channel,
+                )?;
                 let interval = time::ticks(channel.interval_ns.get());
-                channels.push(Port::new(end.registers.get(), shared.size, end.interrupt.get(), side as u32, interval));
+                channels.push(Port::new(
+                    end.registers.get(),
+                    shared.size,
+                    end.interrupt.get(),
+                    side as u32,
+                    interval,
+                ));
             }
         }
     }
@@ -191,7 +204,8 @@ fn join(bundle: &Bundle<'_>, partitions: &[&'static Partition]) {
         let find = |side: usize| {
             let end = channel.ends.get(side)?;
             let partition = *partitions.get(end.partition.get() as usize)?;
-            let place = partition.channels.iter().position(|port| port.registers == end.registers.get())?;
+            let place =
+                partition.channels.iter().position(|port| port.registers == end.registers.get())?;
             Some((partition, place))
         };
         for (side, other) in [(0, 1), (1, 0)] {

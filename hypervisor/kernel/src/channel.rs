@@ -74,7 +74,9 @@ impl Port {
     pub fn write(&self, offset: u64, value: u64) {
         match offset {
             register::MASK => self.mask.store(u32::from(value & 1 != 0), Ordering::Relaxed),
-            register::DOORBELL if value >> 16 & 0xffff == u64::from(self.side ^ 1) => self.ring_peer(),
+            register::DOORBELL if value >> 16 & 0xffff == u64::from(self.side ^ 1) => {
+                self.ring_peer()
+            }
             _ => {}
         }
     }

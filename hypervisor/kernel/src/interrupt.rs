@@ -41,7 +41,11 @@ pub fn answer(vcpu: &mut Vcpu, partition: &Partition) -> Answer {
             partition.platform.raise_hardware(intid, vcpu, partition);
             Ok(Next::Resume)
         }
-        other => Ok(answer_own(other, vcpu, partition)),
+        own @ (Interrupt::Kick
+        | Interrupt::Deadline
+        | Interrupt::Refresh
+        | Interrupt::Console
+        | Interrupt::None) => Ok(answer_own(own, vcpu, partition)),
     }
 }
 

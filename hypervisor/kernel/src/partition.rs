@@ -143,7 +143,8 @@ impl Partition {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         ALIVE.fetch_add(1, Ordering::Relaxed);
-        let Parts { name, index, memory, segments, entry, stage2, platform, channels, bells } = parts;
+        let Parts { name, index, memory, segments, entry, stage2, platform, channels, bells } =
+            parts;
         Self {
             name,
             index,
@@ -209,7 +210,12 @@ impl Partition {
         let running = Phase::Running as u8;
         // Acquire and release: the winner's `how` follows in the order of this word's users,
         // who look at it only once every CPU has parked.
-        let won = self.phase.compare_exchange(running, Phase::Ending as u8, Ordering::AcqRel, Ordering::Acquire);
+        let won = self.phase.compare_exchange(
+            running,
+            Phase::Ending as u8,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         if won.is_err() {
             return false;
         }

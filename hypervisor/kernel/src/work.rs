@@ -101,7 +101,8 @@ impl Work {
             arch::clean(HostPhys::new(memory.host.get() + done), len as usize);
         }
         let end = done + len == memory.size;
-        self.stage = if end { Stage::Clean(region + 1, 0) } else { Stage::Clean(region, done + len) };
+        self.stage =
+            if end { Stage::Clean(region + 1, 0) } else { Stage::Clean(region, done + len) };
         Step::More
     }
 }

@@ -108,7 +108,11 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
     start_this_cpu(local(&mut map, this)?)?;
     let file_len = record.bundle_offset + record.bundle_len;
     let tree_len = tree_bytes.len() as u64;
-    let kept = [("hypervisor", home, map::HOME_SIZE), ("device tree", tree, tree_len), ("bundle", file, file_len)];
+    let kept = [
+        ("hypervisor", home, map::HOME_SIZE),
+        ("device tree", tree, tree_len),
+        ("bundle", file, file_len),
+    ];
     let firmware = found.reserved.iter().map(|range| ("firmware", range.start, range.size));
     let reserved = kept.into_iter().chain(firmware);
     let reserved = reserved.map(|(owner, start, size)| Reserved::new(owner, start, size)).collect();
@@ -121,7 +125,16 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
     CONSOLE_INTID.store(found.uart_intid, Ordering::Relaxed);
     let interrupts = alloc::vec![(label("console"), found.uart_intid)];
     let ram = found.ram;
-    Ok(Machine { cpus: names.len(), this, ram, reserved, frames: frames.into(), interrupts, bundle: bundle_bytes, map: Starter(map) })
+    Ok(Machine {
+        cpus: names.len(),
+        this,
+        ram,
+        reserved,
+        frames: frames.into(),
+        interrupts,
+        bundle: bundle_bytes,
+        map: Starter(map),
+    })
 }
 
 /// Maps the whole device tree, whose first bytes are mapped.
@@ -205,14 +218,16 @@ impl Starter {
     pub fn start(&mut self, number: usize, cpu: &'static mut Cpu) -> Result<(), &'static str> {
         let local = local(&mut self.0, number)?;
         let stack = map::allocate(&mut self.0, STACK_PAGES).ok_or("no room for the stacks")?;
-        let top = stack as usize + STACK_PAGES * PAGE as usize - size_of::<Start>().next_multiple_of(16);
+        let top =
+            stack as usize + STACK_PAGES * PAGE as usize - size_of::<Start>().next_multiple_of(16);
         let start = Start { root: ROOT.load(Ordering::Relaxed), local, cpu };
         // SAFETY: the top of a stack that nobody uses yet.
         unsafe { (top as *mut Start).write(start) }
         let entry = &raw const secondary_entry as u64 - map::HOME + map::home();
         sysreg::dsb_sy();
         let name = super::mpidr_of(number as u32);
-        smccc::psci::cpu_on::<smccc::Smc>(name, entry, top as u64).map_err(|_| "the firmware did not start a CPU")
+        smccc::psci::cpu_on::<smccc::Smc>(name, entry, top as u64)
+            .map_err(|_| "the firmware did not start a CPU")
     }
 }
 

@@ -42,7 +42,11 @@ impl Vcpu {
     }
 
     /// A write to a register of virtual memory control, while those trap.
-    pub(super) fn set_virtual_memory(&mut self, number: u32, value: u64) -> Result<Next, GuestFault> {
+    pub(super) fn set_virtual_memory(
+        &mut self,
+        number: u32,
+        value: u64,
+    ) -> Result<Next, GuestFault> {
         match number {
             SCTLR_EL1 => return Ok(self.set_sctlr(value)),
             TTBR0_EL1 => msr!("ttbr0_el1", value),

@@ -20,16 +20,14 @@ const INVALID_ADDRESS: i64 = -9;
 /// What a call asks for. The function number is w0; arguments of the 32-bit
 /// convention are cut to 32 bits.
 #[inline(always)]
-pub fn decode(x: &[u64; 31]) -> Exit {
+pub(super) fn decode(x: &[u64; 31]) -> Exit {
     let function = low(x[0]);
     let wide = function & 1 << 30 != 0;
     let cut = |value: u64| if wide { value } else { u64::from(low(value)) };
     match function {
-        psci::PSCI_CPU_ON_32 | psci::PSCI_CPU_ON_64 => Exit::Power(Power::CpuOn {
-            target: cut(x[1]),
-            entry: cut(x[2]),
-            argument: cut(x[3]),
-        }),
+        psci::PSCI_CPU_ON_32 | psci::PSCI_CPU_ON_64 => {
+            Exit::Power(Power::CpuOn { target: cut(x[1]), entry: cut(x[2]), argument: cut(x[3]) })
+        }
         psci::PSCI_CPU_OFF => Exit::Power(Power::CpuOff),
         psci::PSCI_CPU_SUSPEND_32 | psci::PSCI_CPU_SUSPEND_64 => Exit::Power(Power::Suspend),
         psci::PSCI_AFFINITY_INFO_32 | psci::PSCI_AFFINITY_INFO_64 => {
@@ -119,7 +117,7 @@ pub fn vcpu_named(mpidr: u64) -> Option<usize> {
 
 /// The MPIDR of a vCPU.
 #[must_use]
-pub fn name_of_vcpu(index: usize) -> u64 {
+pub(super) fn name_of_vcpu(index: usize) -> u64 {
     let index = index as u64;
     1 << 31 | (index >> 4) << 8 | index & 0xf
 }

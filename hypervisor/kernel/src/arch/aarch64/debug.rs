@@ -16,7 +16,7 @@ macro_rules! clear {
 }
 
 /// No breakpoint, no watchpoint, no counter runs; nothing of an earlier guest is left in them.
-pub fn reset() {
+pub(super) fn reset() {
     msr!("mdscr_el1", 0);
     msr!("oslar_el1", 0);
     msr!("osdlr_el1", 0);
@@ -34,7 +34,7 @@ fn has_monitor(dfr0: u64) -> bool {
 }
 
 /// Event counters of this CPU's PMU (PMCR_EL0.N), zero without one.
-pub fn event_counters() -> u64 {
+pub(super) fn event_counters() -> u64 {
     if has_monitor(mrs!("id_aa64dfr0_el1")) { mrs!("pmcr_el0") >> 11 & 0x1f } else { 0 }
 }
 

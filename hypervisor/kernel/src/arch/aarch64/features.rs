@@ -6,7 +6,7 @@ use super::sysreg::mrs;
 
 /// Optional features that change what the kernel does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Features {
+pub(super) struct Features {
     /// `ID_AA64MMFR0_EL1.PARange`.
     pub pa_range: u8,
     /// Limited ordering regions.
@@ -26,7 +26,7 @@ fn field(register: u64, shift: u32) -> u64 {
 
 /// Reads them.
 #[must_use]
-pub fn features() -> Features {
+pub(super) fn features() -> Features {
     let mmfr0 = mrs!("id_aa64mmfr0_el1");
     let mmfr1 = mrs!("id_aa64mmfr1_el1");
     let mmfr2 = mrs!("id_aa64mmfr2_el1");
@@ -43,13 +43,15 @@ pub fn features() -> Features {
 
 /// Why this CPU cannot run Bulkhead, with the cure; none if it can.
 #[must_use]
-pub fn missing() -> Option<&'static str> {
+pub(super) fn missing() -> Option<&'static str> {
     let mmfr0 = mrs!("id_aa64mmfr0_el1");
     if field(mmfr0, 28) == 0xf {
         return Some("this CPU has no 4 KiB translation granule; use one that has");
     }
     if field(mrs!("id_aa64pfr0_el1"), 24) == 0 {
-        return Some("no GICv3 system registers; give the machine a GICv3 (QEMU: -M virt,gic-version=3)");
+        return Some(
+            "no GICv3 system registers; give the machine a GICv3 (QEMU: -M virt,gic-version=3)",
+        );
     }
     None
 }

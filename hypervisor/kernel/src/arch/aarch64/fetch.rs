@@ -10,7 +10,7 @@ use super::sysreg::{self, isb, mrs, msr};
 use paging::HostPhys;
 
 /// The instruction; none if its page has gone, is a device's, or the guest is AArch32.
-pub fn instruction() -> Option<u32> {
+pub(super) fn instruction() -> Option<u32> {
     let pstate = sysreg::pstate();
     let pc = sysreg::pc();
     if pstate & 1 << 4 != 0 || pc & 3 != 0 {

@@ -4,7 +4,7 @@
 //! then nothing of the earlier one may be left in them.
 
 /// Clears v0 to v31, FPCR and FPSR.
-pub fn reset() {
+pub(super) fn reset() {
     // SAFETY: the kernel's target is soft-float, so no value of its own is lost; CPTR_EL2
     // (state.rs) does not trap floating point at EL2.
     unsafe {

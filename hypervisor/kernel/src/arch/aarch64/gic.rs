@@ -8,9 +8,9 @@
 
 use super::mmio::Frame;
 use super::sysreg::{dsb_sy, isb, mrs, msr};
-use devices::vgic::{ICH_HCR_ENABLE, ListRegisters};
 use crate::interrupt::Interrupt;
 use core::sync::atomic::{AtomicU32, Ordering};
+use devices::vgic::{ICH_HCR_ENABLE, ListRegisters};
 use spin::Once;
 
 /// Software generated interrupt with which CPUs kick each other.
@@ -50,7 +50,7 @@ static GIC: Once<Gic> = Once::new();
 static CONSOLE: AtomicU32 = AtomicU32::new(0);
 
 /// Takes the frames and brings the distributor into a known state: all lines off.
-pub fn start(distributor: Frame, redistributors: Frame) {
+pub(super) fn start(distributor: Frame, redistributors: Frame) {
     let gic = GIC.call_once(|| Gic { distributor, redistributors });
     let gicd = gic.distributor;
     gicd.write32(GICD_CTLR, 0);
@@ -88,7 +88,7 @@ fn redistributor(gic: &Gic) -> Option<Frame> {
 
 /// Makes this CPU take interrupts. False if it has no redistributor.
 #[must_use]
-pub fn start_cpu() -> bool {
+pub(super) fn start_cpu() -> bool {
     let Some(frame) = GIC.get().and_then(redistributor) else { return false };
     frame.write32(GICR_WAKER, frame.read32(GICR_WAKER) & !(1 << 1));
     while frame.read32(GICR_WAKER) & 1 << 2 != 0 {
@@ -101,7 +101,10 @@ pub fn start_cpu() -> bool {
     for quad in 0..8 {
         frame.write32(GICR_SGI_FRAME + IPRIORITYR + 4 * quad, PRIORITY);
     }
-    frame.write32(GICR_SGI_FRAME + ISENABLER, 1 << KICK | 1 << MAINTENANCE | 1 << DEADLINE | GUEST_PPIS);
+    frame.write32(
+        GICR_SGI_FRAME + ISENABLER,
+        1 << KICK | 1 << MAINTENANCE | 1 << DEADLINE | GUEST_PPIS,
+    );
     // System registers for EL2 and EL1, no bypass.
     msr!("icc_sre_el2", 0xf);
     isb();
@@ -114,7 +117,7 @@ pub fn start_cpu() -> bool {
 }
 
 /// Turns the lines of a partition on, towards the CPU with this MPIDR.
-pub fn connect(lines: impl Iterator<Item = u32>, mpidr: u64) {
+pub(super) fn connect(lines: impl Iterator<Item = u32>, mpidr: u64) {
     let Some(gic) = GIC.get() else { return };
     for intid in lines {
         gic.distributor.write64(IROUTER + 8 * intid as usize, mpidr & 0xff_00ff_ffff);
@@ -123,7 +126,7 @@ pub fn connect(lines: impl Iterator<Item = u32>, mpidr: u64) {
 }
 
 /// Turns them off, whatever state a guest left them in.
-pub fn disconnect(lines: impl Iterator<Item = u32>) {
+pub(super) fn disconnect(lines: impl Iterator<Item = u32>) {
     let Some(gic) = GIC.get() else { return };
     for intid in lines {
         line(gic.distributor, ICENABLER, intid);
@@ -171,19 +174,19 @@ fn sort(intid: u32) -> Interrupt {
 }
 
 /// Interrupts the CPU with this MPIDR when something is typed.
-pub fn route_console(intid: u32, mpidr: u64) {
+pub(super) fn route_console(intid: u32, mpidr: u64) {
     CONSOLE.store(intid, Ordering::Relaxed);
     connect(core::iter::once(intid), mpidr);
 }
 
 /// Ends an interrupt whose priority was dropped.
 #[inline]
-pub fn deactivate(intid: u32) {
+pub(super) fn deactivate(intid: u32) {
     msr!("icc_dir_el1", u64::from(intid));
 }
 
 /// Makes the CPU with this MPIDR exit from its guest.
-pub fn kick(mpidr: u64) {
+pub(super) fn kick(mpidr: u64) {
     let aff = |level: u64| mpidr >> (8 * level) & 0xff;
     let target = 1 << (aff(0) & 0xf) | (aff(0) >> 4) << 44;
     // The wish must be visible before the interrupt is.
@@ -197,13 +200,13 @@ pub fn kick(mpidr: u64) {
 
 /// How many list registers there are.
 #[must_use]
-pub fn list_registers() -> usize {
+pub(super) fn list_registers() -> usize {
     (mrs!("ich_vtr_el2") & 0x1f) as usize + 1
 }
 
 /// Nothing of an earlier guest is left in the virtual interface, and none of
 /// its own interrupts stays active on this CPU.
-pub fn quiet() {
+pub(super) fn quiet() {
     msr!("ich_hcr_el2", 0);
     let mut lists = Lists;
     for n in 0..lists.count() {
@@ -237,7 +240,7 @@ fn active_priorities() {
 
 /// The list registers of the vCPU that is resident on this CPU.
 #[derive(Debug)]
-pub struct Lists;
+pub(super) struct Lists;
 
 /// One arm for each list register, because their number is part of the instruction.
 macro_rules! each_list {

@@ -16,18 +16,18 @@ const EXTERNAL: u64 = 0x10;
 const WNR: u64 = 1 << 6;
 
 /// An undefined instruction.
-pub fn undefined(esr: u64) -> u64 {
+pub(super) fn undefined(esr: u64) -> u64 {
     esr & IL
 }
 
 /// An external abort on a load or store.
-pub fn data_abort(esr: u64, pstate: u64) -> u64 {
+pub(super) fn data_abort(esr: u64, pstate: u64) -> u64 {
     let class = if from_el1(pstate) { 0x25 } else { 0x24 };
     class << 26 | esr & IL | esr & WNR | EXTERNAL
 }
 
 /// An external abort on a fetch.
-pub fn instruction_abort(_esr: u64, pstate: u64) -> u64 {
+pub(super) fn instruction_abort(_esr: u64, pstate: u64) -> u64 {
     let class = if from_el1(pstate) { 0x21 } else { 0x20 };
     class << 26 | IL | EXTERNAL
 }
@@ -38,7 +38,7 @@ fn from_el1(pstate: u64) -> bool {
 }
 
 /// Takes an exception with this syndrome and fault address to EL1.
-pub fn enter(syndrome: u64, address: Option<u64>) {
+pub(super) fn enter(syndrome: u64, address: Option<u64>) {
     let pstate = sysreg::pstate();
     let vector = match pstate & 0x1f {
         0b00100 => CURRENT_SP0,

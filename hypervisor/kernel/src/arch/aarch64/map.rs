@@ -11,19 +11,19 @@
 //! the page below each stack is not mapped.
 
 use super::sysreg::{dsb_sy, isb, msr};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use paging::stage1::Stage1;
 use paging::{Error, HostPhys, HostVirt, Kind, Mapping, OutOfTables, PAGE, Rights, Space, Tables};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 
 /// Where the home is mapped, and linked.
-pub const HOME: u64 = 0x7f00_0000_0000;
+pub(super) const HOME: u64 = 0x7f00_0000_0000;
 /// Bytes of the home.
-pub const HOME_SIZE: u64 = 0x20_0000;
+pub(super) const HOME_SIZE: u64 = 0x20_0000;
 /// Where the windows are mapped.
-pub const WINDOWS: u64 = 0x7e00_0000_0000;
+pub(super) const WINDOWS: u64 = 0x7e00_0000_0000;
 /// Bytes of a window.
-pub const WINDOW_SIZE: u64 = 0x20_0000;
+pub(super) const WINDOW_SIZE: u64 = 0x20_0000;
 /// A leaf of level 2 in stage 1: valid, normal, inner shareable, writable, never executed.
 const WINDOW_ENTRY: u64 = 1 << 54 | 1 << 10 | 3 << 8 | 1 << 6 | 1;
 /// An entry that names a table.
@@ -40,7 +40,7 @@ unsafe extern "C" {
 
 /// Pages of the home that are not yet given away.
 #[derive(Debug)]
-pub struct Pages {
+pub(super) struct Pages {
     home: u64,
     next: u64,
 }
@@ -92,25 +92,25 @@ impl Tables for Pages {
 
 /// The map and the table of windows.
 #[derive(Debug)]
-pub struct Map {
+pub(super) struct Map {
     space: Space<Stage1>,
     windows: HostPhys,
 }
 
 /// Physical address of the home, for the firmware and for placement.
 #[must_use]
-pub fn home() -> u64 {
+pub(super) fn home() -> u64 {
     HOME_PHYS.load(Ordering::Relaxed)
 }
 
 /// Whether a map of the kernel's own is active: the first tables, which map a
 /// gigabyte at its own address, are gone.
 #[must_use]
-pub fn is_active() -> bool {
+pub(super) fn is_active() -> bool {
     ACTIVE.load(Ordering::Relaxed)
 }
 
-/// Pages of the home in use, in bytes: what Bulkhead needs of memory at run time.
+/// Bytes of the home in use: program, tables, stacks and heap.
 #[must_use]
 pub fn used() -> u64 {
     let pages = PAGES.lock();
@@ -118,13 +118,13 @@ pub fn used() -> u64 {
 }
 
 /// Tables for stage 2, from the same pages.
-pub fn with_tables<T>(work: impl FnOnce(&mut Pages) -> T) -> T {
+pub(super) fn with_tables<T>(work: impl FnOnce(&mut Pages) -> T) -> T {
     work(&mut PAGES.lock())
 }
 
 /// Pages for a stack or the heap, as the kernel sees them, with an unmapped page below.
 #[must_use]
-pub fn allocate(map: &mut Map, pages: usize) -> Option<*mut u8> {
+pub(super) fn allocate(map: &mut Map, pages: usize) -> Option<*mut u8> {
     let mut store = PAGES.lock();
     let guard = store.allocate(1).ok()?;
     let first = store.next;
@@ -152,11 +152,12 @@ impl Map {
     ///
     /// # Errors
     /// When the home is too small.
-    pub fn new(home: u64, pa_range: u8) -> Result<Self, Error> {
+    pub(super) fn new(home: u64, pa_range: u8) -> Result<Self, Error> {
         let mut store = PAGES.lock();
         let address = |symbol: *const u8| symbol as u64 - HOME;
         let (rodata, data) = (&raw const __rodata_start, &raw const __data_start);
-        let (guard, stack, end) = (&raw const __boot_guard, &raw const __boot_stack, &raw const __program_end);
+        let (guard, stack, end) =
+            (&raw const __boot_guard, &raw const __boot_stack, &raw const __program_end);
         HOME_PHYS.store(home, Ordering::Relaxed);
         store.home = home;
         store.next = home + address(end).next_multiple_of(PAGE);
@@ -189,7 +190,7 @@ impl Map {
     ///
     /// # Errors
     /// As the walker says.
-    pub fn add(&mut self, start: u64, len: u64, rights: Rights, kind: Kind) -> Result<(), Error> {
+    pub(super) fn add(&mut self, start: u64, len: u64, rights: Rights, kind: Kind) -> Result<(), Error> {
         let first = start & !(PAGE - 1);
         let mapping = Mapping {
             input: HostVirt::new(first),
@@ -203,19 +204,19 @@ impl Map {
 
     /// The root table, for [`activate`].
     #[must_use]
-    pub fn root(&self) -> HostPhys {
+    pub(super) fn root(&self) -> HostPhys {
         self.space.root()
     }
 
     /// The table whose entry `n` is CPU `n`'s window.
     #[must_use]
-    pub fn windows(&self) -> HostPhys {
+    pub(super) fn windows(&self) -> HostPhys {
         self.windows
     }
 }
 
 /// Points TTBR0_EL2 at a map that holds the home where it is, and turns WXN on.
-pub fn activate(root: HostPhys) {
+pub(super) fn activate(root: HostPhys) {
     dsb_sy();
     msr!("ttbr0_el2", root.get());
     isb();
@@ -230,7 +231,12 @@ pub fn activate(root: HostPhys) {
 }
 
 /// Opens CPU `cpu`'s window on the 2 MiB block at `block`, runs `work` on it, closes it.
-pub fn with_window<T>(windows: HostPhys, cpu: usize, block: u64, work: impl FnOnce(*mut u8) -> T) -> T {
+pub(super) fn with_window<T>(
+    windows: HostPhys,
+    cpu: usize,
+    block: u64,
+    work: impl FnOnce(*mut u8) -> T,
+) -> T {
     let address = WINDOWS + cpu as u64 * WINDOW_SIZE;
     let entry = {
         let home = HOME_PHYS.load(Ordering::Relaxed);
@@ -257,4 +263,3 @@ pub fn with_window<T>(windows: HostPhys, cpu: usize, block: u64, work: impl FnOn
     }
     result
 }
-

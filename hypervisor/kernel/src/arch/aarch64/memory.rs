@@ -76,7 +76,7 @@ pub fn publish_code() {
 }
 
 /// One aligned word of normal memory.
-pub fn read_word(host: HostPhys) -> Option<u32> {
+pub(super) fn read_word(host: HostPhys) -> Option<u32> {
     let mut word = None;
     pieces(host, 4, |at, _, _| {
         // SAFETY: the window maps the word; the caller's address is aligned.
@@ -92,7 +92,9 @@ fn clean_mapped(at: *mut u8, len: usize) {
     let start = at as usize & !(line - 1);
     for address in (start..at as usize + len).step_by(line) {
         // SAFETY: maintenance of mapped normal memory changes no value.
-        unsafe { core::arch::asm!("dc civac, {}", in(reg) address, options(nostack, preserves_flags)) }
+        unsafe {
+            core::arch::asm!("dc civac, {}", in(reg) address, options(nostack, preserves_flags))
+        }
     }
     dsb_sy();
 }

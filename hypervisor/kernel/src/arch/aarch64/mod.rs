@@ -22,12 +22,13 @@ mod sysreg;
 pub mod time;
 mod vcpu;
 
+pub use boot::Starter;
 pub use calls::{answer as answer_call, power_result, vcpu_named};
 pub use gic::acknowledge;
+pub use map::used as memory_used;
 pub use memory::{clean, copy, crc32c, publish_code, zero};
 pub use platform::Platform;
 pub use serial::Serial;
-pub use boot::Starter;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
 pub use vcpu::Vcpu;
 

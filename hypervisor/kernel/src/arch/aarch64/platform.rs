@@ -17,8 +17,8 @@ use crate::partition::Partition;
 use crate::run::Next;
 use crate::terminal::Terminal;
 use abi::platform::{
-    CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, FLASH_SIZE, GICD, GICD_SIZE, GICR, GICR_STRIDE, GPIO,
-    GPIO_SIZE, UART, UART_INTID, UART_SIZE,
+    CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, FLASH_SIZE, GICD, GICD_SIZE, GICR, GICR_STRIDE,
+    GPIO, GPIO_SIZE, UART, UART_INTID, UART_SIZE,
 };
 use devices::pl011::{Pl011, Sink};
 use devices::vgic::{Outcome, Vgic};
@@ -68,7 +68,11 @@ impl Platform {
         }
         Self {
             vgic: Mutex::new(Vgic::new(vcpus, intids)),
-            uart: Mutex::new(Uart { model: Pl011::new(), terminal: Terminal::new(), raised: false }),
+            uart: Mutex::new(Uart {
+                model: Pl011::new(),
+                terminal: Terminal::new(),
+                raised: false,
+            }),
             redistributors: vcpus as u64 * GICR_STRIDE,
             lines: bits,
             flash,
@@ -102,7 +106,12 @@ impl Platform {
 
     /// A load or store; the value is what a load gives.
     #[inline(always)]
-    pub fn memory(&self, access: &MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> Result<u64, GuestFault> {
+    pub fn memory(
+        &self,
+        access: &MemoryAccess,
+        vcpu: &mut Vcpu,
+        partition: &Partition,
+    ) -> Result<u64, GuestFault> {
         let address = access.address.get();
         if address.wrapping_sub(UART) < UART_SIZE {
             return Ok(self.uart(address - UART, access, vcpu, partition));
@@ -118,7 +127,12 @@ impl Platform {
 
     /// The devices that are touched rarely.
     #[inline(never)]
-    fn others(&self, address: u64, access: &MemoryAccess, partition: &Partition) -> Result<u64, GuestFault> {
+    fn others(
+        &self,
+        address: u64,
+        access: &MemoryAccess,
+        partition: &Partition,
+    ) -> Result<u64, GuestFault> {
         let place = address.wrapping_sub(CHANNEL_REGISTERS) / CHANNEL_REGISTERS_STRIDE;
         let port = partition.channels.iter().find(|port| {
             port.registers == CHANNEL_REGISTERS + place.wrapping_mul(CHANNEL_REGISTERS_STRIDE)
@@ -142,7 +156,13 @@ impl Platform {
     }
 
     #[inline(always)]
-    fn distributor(&self, offset: u64, access: &MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> u64 {
+    fn distributor(
+        &self,
+        offset: u64,
+        access: &MemoryAccess,
+        vcpu: &mut Vcpu,
+        partition: &Partition,
+    ) -> u64 {
         let mut vgic = self.vgic.lock();
         let (value, kick) = match access.direction {
             Direction::Read => {
@@ -160,7 +180,13 @@ impl Platform {
     }
 
     #[inline(always)]
-    fn redistributor(&self, offset: u64, access: &MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> u64 {
+    fn redistributor(
+        &self,
+        offset: u64,
+        access: &MemoryAccess,
+        vcpu: &mut Vcpu,
+        partition: &Partition,
+    ) -> u64 {
         let mut vgic = self.vgic.lock();
         let (value, kick) = match access.direction {
             Direction::Read => {
@@ -178,14 +204,23 @@ impl Platform {
     }
 
     #[inline(always)]
-    fn uart(&self, offset: u64, access: &MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> u64 {
+    fn uart(
+        &self,
+        offset: u64,
+        access: &MemoryAccess,
+        vcpu: &mut Vcpu,
+        partition: &Partition,
+    ) -> u64 {
         const FLAGS: u64 = 0x18;
         let mut uart = self.uart.lock();
         let Uart { model, terminal, .. } = &mut *uart;
         let value = match access.direction {
             Direction::Read => model.read(offset, access.size, terminal).into(),
             Direction::Write(value) => {
-                #[expect(clippy::cast_possible_truncation, reason = "the UART's registers have 32 bits")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "the UART's registers have 32 bits"
+                )]
                 model.write(offset, access.size, value as u32, terminal);
                 0
             }
@@ -261,14 +296,23 @@ impl Platform {
 
     /// A trapped system register; the value is what a read gives.
     #[inline(always)]
-    pub fn register(&self, access: &RegisterAccess, vcpu: &mut Vcpu, partition: &Partition) -> Result<(u64, Next), GuestFault> {
-        if let (Some(register), Direction::Write(value)) = (registers::sgi(access.number), access.direction) {
+    pub fn register(
+        &self,
+        access: &RegisterAccess,
+        vcpu: &mut Vcpu,
+        partition: &Partition,
+    ) -> Result<(u64, Next), GuestFault> {
+        if let (Some(register), Direction::Write(value)) =
+            (registers::sgi(access.number), access.direction)
+        {
             let mut vgic = self.vgic.lock();
             let kick = vgic.send_sgi(vcpu.index(), register, value).kick;
             spread(kick, &mut vgic, vcpu, partition);
             return Ok((0, Next::Resume));
         }
-        if let (true, Direction::Write(value)) = (registers::is_deactivate(access.number), access.direction) {
+        if let (true, Direction::Write(value)) =
+            (registers::is_deactivate(access.number), access.direction)
+        {
             let mut vgic = self.vgic.lock();
             let kick = vgic.deactivate(vcpu.index(), (value & 0xff_ffff) as u32).kick;
             spread(kick, &mut vgic, vcpu, partition);
@@ -336,7 +380,10 @@ fn show(uart: &mut Uart, partition: &Partition) {
         uart.terminal.shown();
         let dropped = uart.terminal.take_dropped();
         if dropped > 0 {
-            console::say(format_args!("{}: {dropped} console bytes dropped, written to a full FIFO", partition.name));
+            console::say(format_args!(
+                "{}: {dropped} console bytes dropped, written to a full FIFO",
+                partition.name
+            ));
         }
     }
 }

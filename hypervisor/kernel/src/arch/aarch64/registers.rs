@@ -21,7 +21,7 @@ const DC_CSW: u32 = Register::new(1, 0, 7, 10, 2).number();
 const DC_CISW: u32 = Register::new(1, 0, 7, 14, 2).number();
 /// Which register sends a software generated interrupt.
 #[inline(always)]
-pub fn sgi(number: u32) -> Option<SgiRegister> {
+pub(super) fn sgi(number: u32) -> Option<SgiRegister> {
     match number {
         ICC_SGI1R => Some(SgiRegister::Sgi1),
         ICC_ASGI1R => Some(SgiRegister::AliasSgi1),
@@ -32,13 +32,13 @@ pub fn sgi(number: u32) -> Option<SgiRegister> {
 
 /// ICC_DIR_EL1, which traps while an active interrupt has no list register.
 #[inline(always)]
-pub fn is_deactivate(number: u32) -> bool {
+pub(super) fn is_deactivate(number: u32) -> bool {
     number == ICC_DIR
 }
 
 /// The registers of the CPU itself.
 #[inline(never)]
-pub fn answer(access: &RegisterAccess, vcpu: &mut Vcpu) -> Result<(u64, Next), GuestFault> {
+pub(super) fn answer(access: &RegisterAccess, vcpu: &mut Vcpu) -> Result<(u64, Next), GuestFault> {
     let register = Register::from_number(access.number);
     match (access.number, access.direction) {
         (DC_ISW | DC_CSW | DC_CISW, Direction::Write(_)) => Ok((0, vcpu.clean_by_way())),
@@ -55,11 +55,11 @@ pub fn answer(access: &RegisterAccess, vcpu: &mut Vcpu) -> Result<(u64, Next), G
 /// Whether a register is one of those that identify the CPU's features
 /// (Arm ARM, "System register encoding", op0 = 3, op1 = 0, CRn = 0, CRm = 1 to 7).
 fn is_identity(register: Register) -> bool {
-    (register.op0(), register.op1(), register.crn()) == (3, 0, 0) && (1..=7).contains(&register.crm())
+    (register.op0(), register.op1(), register.crn()) == (3, 0, 0)
+        && (1..=7).contains(&register.crm())
 }
 
 /// What such a register reads on this CPU; reserved ones read zero there too.
-#[expect(clippy::too_many_lines, reason = "one line for each register, whose name is part of the instruction")]
 fn host(register: Register) -> u64 {
     match (register.crm(), register.op2()) {
         (1, 0) => mrs!("s3_0_c0_c1_0"),

@@ -45,14 +45,22 @@ impl Stage2 {
     ///
     /// # Errors
     /// As the walker says.
-    pub fn map(&mut self, guest: GuestPhys, host: HostPhys, len: u64, purpose: Purpose) -> Result<(), Error> {
+    pub fn map(
+        &mut self,
+        guest: GuestPhys,
+        host: HostPhys,
+        len: u64,
+        purpose: Purpose,
+    ) -> Result<(), Error> {
         let (rights, kind) = match purpose {
             Purpose::Ram => (Rights::all(), Kind::Normal),
             Purpose::Flash => (Rights::READ | Rights::EXECUTE, Kind::Normal),
             Purpose::Channel => (Rights::READ | Rights::WRITE, self.space.format().shared()),
             Purpose::Device => (Rights::READ | Rights::WRITE, Kind::Device),
         };
-        with_tables(|tables| self.space.map(tables, Mapping { input: guest, host, len, rights, kind }))
+        with_tables(|tables| {
+            self.space.map(tables, Mapping { input: guest, host, len, rights, kind })
+        })
     }
 
     /// The registers that govern vCPU `index` of this partition.

@@ -71,9 +71,21 @@ bitflags::bitflags! {
 
 /// The traps of a guest on CPUs with these features; `idle` traps WFI.
 #[must_use]
-pub fn traps(features: &Features, idle: bool) -> Hcr {
-    let mut hcr = Hcr::VM | Hcr::SWIO | Hcr::PTW | Hcr::FMO | Hcr::IMO | Hcr::AMO | Hcr::BSU_INNER
-        | Hcr::FB | Hcr::TID3 | Hcr::TSC | Hcr::TIDCP | Hcr::TACR | Hcr::TSW | Hcr::RW;
+pub(super) fn traps(features: &Features, idle: bool) -> Hcr {
+    let mut hcr = Hcr::VM
+        | Hcr::SWIO
+        | Hcr::PTW
+        | Hcr::FMO
+        | Hcr::IMO
+        | Hcr::AMO
+        | Hcr::BSU_INNER
+        | Hcr::FB
+        | Hcr::TID3
+        | Hcr::TSC
+        | Hcr::TIDCP
+        | Hcr::TACR
+        | Hcr::TSW
+        | Hcr::RW;
     hcr.set(Hcr::TWI, idle);
     hcr.set(Hcr::TLOR, features.lor);
     hcr.set(Hcr::TERR, features.ras);
@@ -92,7 +104,7 @@ const MDCR: u64 = 1 << 14 | 1 << 19;
 const SCTLR: u64 = 0x30d0_0800;
 
 /// Puts these controls and the state after reset into this CPU.
-pub fn reset(controls: &Controls) {
+pub(super) fn reset(controls: &Controls) {
     quiet();
     msr!("vtcr_el2", controls.stage2_format);
     msr!("vttbr_el2", controls.stage2);
@@ -151,7 +163,7 @@ fn system() {
 }
 
 /// Timers and list registers of this CPU are off: nothing acts for a vCPU that is off.
-pub fn quiet() {
+pub(super) fn quiet() {
     msr!("cntv_ctl_el0", 0);
     msr!("cntp_ctl_el0", 0);
     msr!("cntv_cval_el0", 0);

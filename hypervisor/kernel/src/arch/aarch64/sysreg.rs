@@ -35,73 +35,73 @@ macro_rules! msr {
 pub(super) use {mrs, msr};
 
 /// PSTATE of a CPU that starts: EL1 with its own stack pointer, all exceptions masked.
-pub const EL1H_MASKED: u64 = 0x3c5;
+pub(super) const EL1H_MASKED: u64 = 0x3c5;
 
 /// Exception syndrome of the last exit.
 #[inline(always)]
-pub fn esr() -> u64 {
+pub(super) fn esr() -> u64 {
     mrs!("esr_el2")
 }
 
 /// Guest virtual address of the last abort.
 #[inline(always)]
-pub fn far() -> u64 {
+pub(super) fn far() -> u64 {
     mrs!("far_el2")
 }
 
 /// Page of the guest physical address of the last stage-2 abort.
 #[inline(always)]
-pub fn hpfar() -> u64 {
+pub(super) fn hpfar() -> u64 {
     mrs!("hpfar_el2")
 }
 
 /// The guest's program counter.
 #[inline(always)]
-pub fn pc() -> u64 {
+pub(super) fn pc() -> u64 {
     mrs!("elr_el2")
 }
 
 /// Sets the guest's program counter.
 #[inline(always)]
-pub fn set_pc(pc: u64) {
+pub(super) fn set_pc(pc: u64) {
     msr!("elr_el2", pc);
 }
 
 /// The guest's PSTATE.
 #[inline(always)]
-pub fn pstate() -> u64 {
+pub(super) fn pstate() -> u64 {
     mrs!("spsr_el2")
 }
 
 /// Sets the guest's PSTATE.
 #[inline(always)]
-pub fn set_pstate(pstate: u64) {
+pub(super) fn set_pstate(pstate: u64) {
     msr!("spsr_el2", pstate);
 }
 
 /// Moves the guest past an instruction that was carried out for it: 4 bytes,
 /// or 2 where the syndrome says so (IL, AArch32 only).
 #[inline(always)]
-pub fn skip_instruction() {
+pub(super) fn skip_instruction() {
     set_pc(pc().wrapping_add(4));
 }
 
 /// All earlier stores and maintenance are complete everywhere.
 #[inline(always)]
-pub fn dsb_sy() {
+pub(super) fn dsb_sy() {
     // SAFETY: a barrier.
     unsafe { core::arch::asm!("dsb sy", options(nostack, preserves_flags)) }
 }
 
 /// Later instructions see earlier register writes.
 #[inline(always)]
-pub fn isb() {
+pub(super) fn isb() {
     // SAFETY: a barrier.
     unsafe { core::arch::asm!("isb", options(nostack, preserves_flags)) }
 }
 
 /// Adds to the stack pointer that the guest's PSTATE selects.
-pub fn add_to_stack_pointer(add: u64) {
+pub(super) fn add_to_stack_pointer(add: u64) {
     if pstate() & 1 == 0 {
         msr!("sp_el0", mrs!("sp_el0").wrapping_add(add));
     } else {

@@ -57,7 +57,15 @@ impl Vcpu {
     /// A vCPU with this number, which runs under these controls.
     #[must_use]
     pub fn new(index: usize, controls: state::Controls) -> Self {
-        Self { x: [0; 31], host_sp: [0; 2], host_x19: [0; 2], index, writeback: None, wants_clean: false, controls }
+        Self {
+            x: [0; 31],
+            host_sp: [0; 2],
+            host_x19: [0; 2],
+            index,
+            writeback: None,
+            wants_clean: false,
+            controls,
+        }
     }
 
     /// Its number within its partition.
@@ -333,11 +341,7 @@ impl Vcpu {
         Exit::Register(RegisterAccess {
             number: access.register.number(),
             direction,
-            destination: Destination {
-                register: access.transfer,
-                sign_extend: false,
-                wide: true,
-            },
+            destination: Destination { register: access.transfer, sign_extend: false, wide: true },
         })
     }
 }

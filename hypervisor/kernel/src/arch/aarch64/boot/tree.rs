@@ -8,11 +8,11 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
 /// A device tree is no longer than this.
-pub const MOST: u64 = 0x10_0000;
+pub(super) const MOST: u64 = 0x10_0000;
 
 /// The machine, as the tree describes it.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(super) struct Found {
     /// RAM.
     pub ram: Vec<Range>,
     /// Parts of it that the firmware keeps.
@@ -33,13 +33,15 @@ pub struct Found {
 ///
 /// # Errors
 /// When they are not a device tree's, or it is too long.
-pub fn length(head: &[u8]) -> Result<u64, &'static str> {
+pub(super) fn length(head: &[u8]) -> Result<u64, &'static str> {
     let word = |at: usize| {
         head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
     };
     match (word(0), u64::from(word(4))) {
         (0xd00d_feed, len) if (8..=MOST).contains(&len) => Ok(len),
-        _ => Err("no device tree where the firmware or the board says; check the board's device-tree address"),
+        _ => Err(
+            "no device tree where the firmware or the board says; check the board's device-tree address",
+        ),
     }
 }
 
@@ -47,7 +49,7 @@ pub fn length(head: &[u8]) -> Result<u64, &'static str> {
 ///
 /// # Errors
 /// What is missing in it.
-pub fn read(bytes: &[u8]) -> Result<Found, &'static str> {
+pub(super) fn read(bytes: &[u8]) -> Result<Found, &'static str> {
     let tree = Fdt::new(bytes).map_err(|_| "the device tree is damaged")?;
     let mut found = Found::default();
     let mut console = None;
@@ -55,7 +57,9 @@ pub fn read(bytes: &[u8]) -> Result<Found, &'static str> {
         match node.name_without_address() {
             "memory" => found.ram.extend(registers(&node)),
             "reserved-memory" => {
-                found.reserved.extend(node.children().flat_map(|child| registers(&child).collect::<Vec<_>>()));
+                found.reserved.extend(
+                    node.children().flat_map(|child| registers(&child).collect::<Vec<_>>()),
+                );
             }
             "cpus" => found.cpus.extend(node.children().filter_map(|cpu| cpu_name(&cpu))),
             "chosen" => console = stdout(&node),
@@ -66,10 +70,12 @@ pub fn read(bytes: &[u8]) -> Result<Found, &'static str> {
     found.reserved.extend(reservations.map(|kept| Range::new(kept.address(), kept.size())));
     match found {
         Found { ref ram, .. } if ram.is_empty() => Err("the device tree lists no memory"),
-        Found { distributor: Range { size: 0, .. }, .. } => {
-            Err("the device tree lists no GICv3; give the machine one (QEMU: -M virt,gic-version=3)")
+        Found { distributor: Range { size: 0, .. }, .. } => Err(
+            "the device tree lists no GICv3; give the machine one (QEMU: -M virt,gic-version=3)",
+        ),
+        Found { uart: Range { size: 0, .. }, .. } => {
+            Err("the device tree lists no PL011 for the console")
         }
-        Found { uart: Range { size: 0, .. }, .. } => Err("the device tree lists no PL011 for the console"),
         found => Ok(found),
     }
 }
@@ -127,7 +133,11 @@ fn registers<'a>(node: &FdtNode<'a>) -> impl Iterator<Item = Range> + use<'a> {
 fn shared_interrupt(node: &FdtNode<'_>) -> Option<u32> {
     let property = node.property("interrupts")?;
     let word = |at: usize| {
-        property.value().get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
+        property
+            .value()
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_be_bytes)
     };
     (word(0)? == 0).then(|| word(4)?.checked_add(32)).flatten()
 }
