@@ -5,9 +5,22 @@
 //!
 //! The same inputs give the same bytes.
 
-use anyhow::Result;
+mod elf;
+mod flash;
+mod guest;
+mod linux;
+mod tree;
+mod unpack;
 
-use crate::manifest::{ImageKind, Manifest};
+use std::ops::Range;
+
+use abi::draft::Draft;
+use anyhow::{Context, Result};
+
+use crate::manifest::mistake::{Kind, Mistakes};
+use crate::manifest::units::Size;
+use crate::manifest::{Guest, Image, ImageKind, Manifest, Partition};
+use guest::{Reduced, Reducer, Source, Trouble};
 
 /// A guest's files.
 #[derive(Clone, Debug)]
@@ -29,7 +42,7 @@ pub type Guests<'a> = &'a mut dyn FnMut(&str) -> Result<GuestFiles>;
 #[derive(Clone, Debug)]
 pub struct FlashImage {
     bytes: Vec<u8>,
-    bundle: std::ops::Range<usize>,
+    bundle: Range<usize>,
     flash: usize,
 }
 
@@ -37,7 +50,7 @@ impl FlashImage {
     /// The bytes of the board's whole flash: the rest is as if erased.
     pub fn flash(&self) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        bytes.resize(self.flash, 0xff);
+        bytes.resize(self.flash, guest::ERASED);
         bytes
     }
 
@@ -50,14 +63,114 @@ impl FlashImage {
     pub fn bundle(&self) -> &[u8] {
         self.bytes.get(self.bundle.clone()).unwrap_or(&[])
     }
+
+    /// Bytes of the hypervisor's program, before the bundle.
+    pub fn program_len(&self) -> usize {
+        self.bundle.start
+    }
 }
 
 /// Builds the flash image.
 ///
 /// # Errors
-/// [`crate::manifest::mistake::Mistakes`] for what the manifest's author can
-/// mend; else what failed.
+/// [`Mistakes`] for what the manifest's author can mend; else what failed.
 pub fn build(manifest: &Manifest, kernel: &[u8], guests: Guests) -> Result<FlashImage> {
-    let _ = (manifest, kernel, guests);
-    Ok(FlashImage { bytes: Vec::new(), bundle: 0..0, flash: 0 })
+    let program = flash::flatten(kernel)?;
+    let bundle = bundle(manifest, guests)?;
+    let (bytes, bundle) = flash::join(program, &bundle, manifest.board())?;
+    let flash =
+        usize::try_from(manifest.board().flash).context("the board's flash is too large")?;
+    if bytes.len() > flash {
+        let message = format!(
+            "flash image has {} bytes, the flash of board {} has {}",
+            bytes.len(),
+            manifest.board().name,
+            Size(manifest.board().flash)
+        );
+        let mut mistakes = Mistakes::default();
+        let cure = "take smaller images, or leave partitions out";
+        mistakes.push(manifest.board_mistake(Kind::FlashTooSmall, message, cure));
+        return Err(mistakes.into());
+    }
+    Ok(FlashImage { bytes, bundle, flash })
+}
+
+/// Builds the bundle alone.
+///
+/// # Errors
+/// [`Mistakes`] for what the manifest's author can mend; else what failed.
+pub fn bundle(manifest: &Manifest, guests: Guests) -> Result<Vec<u8>> {
+    let mut mistakes = Mistakes::default();
+    let mut reduced = Vec::new();
+    for (row, partition) in manifest.partitions().iter().enumerate() {
+        let files =
+            files(partition, guests).with_context(|| format!("partition {}", partition.name))?;
+        match reduce(manifest, row, partition, &files) {
+            Ok(guest) => reduced.push(guest),
+            Err(trouble) => {
+                let message = format!("guest of partition {}: {}", partition.name, trouble.message);
+                mistakes.push(manifest.guest_mistake(row, trouble.kind, message, &trouble.cure));
+                reduced.push(Reduced::default());
+            }
+        }
+    }
+    let draft = fill(manifest.draft(), reduced);
+    mistakes.append(manifest.check_images(&draft, &mistakes));
+    Ok(mistakes.or(Some(draft))?.write())
+}
+
+/// A guest's files: built, or from outside.
+fn files(partition: &Partition, guests: Guests) -> Result<GuestFiles> {
+    match &partition.guest {
+        Guest::Folder(name) => guests(name),
+        Guest::Image(Image { kind, path, initrd, .. }) => {
+            let read = |path| {
+                std::fs::read(path)
+                    .with_context(|| format!("reading {}", std::path::Path::display(path)))
+            };
+            let initrd = initrd.as_deref().map(read).transpose()?;
+            Ok(GuestFiles { kind: *kind, image: read(path)?, initrd, cmdline: String::new() })
+        }
+    }
+}
+
+fn reduce(
+    manifest: &Manifest,
+    row: usize,
+    partition: &Partition,
+    files: &GuestFiles,
+) -> Result<Reduced, Trouble> {
+    let (load, entry) = match &partition.guest {
+        Guest::Image(image) => (image.load, image.entry),
+        Guest::Folder(_) if files.kind == ImageKind::Raw => {
+            let cure =
+                "write it as a table: `guest = { image = …, kind = \"raw\", load = …, entry = … }`";
+            return Err(Trouble::new(Kind::WrongValue, "a raw image without addresses", cure));
+        }
+        Guest::Folder(_) => (0, 0),
+    };
+    let source = Source {
+        kind: files.kind,
+        image: &files.image,
+        initrd: files.initrd.as_deref(),
+        cmdline: partition.cmdline.as_deref().unwrap_or(&files.cmdline),
+        load,
+        entry,
+    };
+    Reducer::new(manifest, row, partition, source).reduce()
+}
+
+/// The tables with their images.
+fn fill(empty: &Draft, reduced: Vec<Reduced>) -> Draft {
+    let mut draft = Draft::new(empty.board);
+    draft.channels.clone_from(&empty.channels);
+    for (partition, guest) in empty.tables().iter().zip(reduced) {
+        let mut record = *partition.record;
+        record.entry = guest.entry.into();
+        record.argument = guest.argument.into();
+        record.rom_size = guest.rom_size.into();
+        let cpus: Vec<u32> = partition.cpus().iter().map(|cpu| cpu.cpu.get()).collect();
+        draft.add(record, &cpus, guest.segments, partition.devices());
+    }
+    draft
 }

@@ -3,8 +3,6 @@
 //! the placement on the board's known map. A refusal becomes a mistake with
 //! the lines of both owners.
 
-use std::ops::Range as Span;
-
 use abi::bundle::Tables;
 use abi::draft::Draft;
 use abi::placement::{self, Request};
@@ -17,10 +15,11 @@ use abi::{machine, rules};
 
 use super::board::{Board, Device};
 use super::cures::cure;
-use super::mistake::{Kind, Mistake, Place};
+use super::locate::places;
+use super::mistake::{Kind, Mistake, Mistakes};
 use super::read::Reader;
 use super::resolve::Resolved;
-use super::{Channel, Partition};
+use super::{Channel, Manifest, Partition};
 
 fn name(text: &str) -> Name {
     records::name(text).unwrap_or_default()
@@ -108,6 +107,31 @@ pub(super) fn check(
     (draft, placement)
 }
 
+/// Runs the rules of images, and the placement with their flash.
+pub(super) fn check_images(manifest: &Manifest, draft: &Draft, told: &Mistakes) -> Mistakes {
+    let tables = draft.tables();
+    let mut refusals = Vec::new();
+    rules::check_images(&tables, &mut |refusal| refusals.push(refusal));
+    place(&tables, &manifest.board, &mut refusals);
+    let mut mistakes = Mistakes::default();
+    for refusal in refusals {
+        let row =
+            manifest.partitions.iter().position(|partition| name(&partition.name) == refusal.owner);
+        let row = row.unwrap_or(0);
+        let mistake = manifest.guest_mistake(
+            row,
+            Kind::Rule(refusal.rule),
+            refusal.to_string(),
+            cure(refusal.rule),
+        );
+        let starts = |told: &Mistake| told.places.first().map(|place| place.span.start);
+        if !told.iter().any(|told| starts(told) == starts(&mistake)) {
+            mistakes.push(mistake);
+        }
+    }
+    mistakes
+}
+
 /// Places what can be placed; each request that cannot is told and left out.
 fn place(tables: &Tables, board: &Board, refusals: &mut Vec<Refusal>) -> Vec<Request> {
     let mut wanted: Vec<Request> = placement::requests(tables).collect();
@@ -138,108 +162,4 @@ fn tell(refusal: &Refusal, resolved: &Resolved, reader: &mut Reader) {
         places: places(refusal, resolved),
         cure: cure(refusal.rule).to_owned(),
     });
-}
-
-/// The lines that a refusal is about: the owner's, then the other owner's.
-fn places(refusal: &Refusal, resolved: &Resolved) -> Vec<Place> {
-    let find =
-        |owner: &Name| resolved.partitions.iter().find(|partition| name(&partition.name) == *owner);
-    let (owner, other) = (find(&refusal.owner), find(&refusal.other));
-    let what = records::text(&refusal.what);
-    let pair = |span: &dyn Fn(&Partition) -> Option<Span<usize>>| {
-        let one = owner.and_then(|owner| Some(Place::new(span(owner)?, owner.name.as_str())));
-        let two = other.and_then(|other| Some(Place::new(span(other)?, other.name.as_str())));
-        one.into_iter().chain(two).collect::<Vec<_>>()
-    };
-    match refusal.rule {
-        Rule::CpuTwice | Rule::CpuAbsent => {
-            pair(&|partition| cpus(partition, refusal.value).next())
-        }
-        Rule::CpuRepeated => {
-            let mut spans: Vec<_> =
-                owner.into_iter().flat_map(|owner| cpus(owner, refusal.value)).collect();
-            spans.reverse();
-            spans.into_iter().map(|span| Place::new(span, refusal.value.to_string())).collect()
-        }
-        Rule::NoCpu | Rule::ManyCpus => pair(&|partition| partition.spans.cpus.clone()),
-        Rule::MemoryUnaligned
-        | Rule::NoMemory
-        | Rule::MemoryHigh
-        | Rule::MemoryOnPlatform
-        | Rule::MemoryOverlap
-        | Rule::Identity
-        | Rule::PinnedOutside
-        | Rule::PinnedReserved => pair(&|partition| Some(partition.spans.memory.clone())),
-        Rule::NoRoom if owner.is_some() && what != "channel" => {
-            pair(&|partition| Some(partition.spans.memory.clone()))
-        }
-        Rule::DeviceUnaligned
-        | Rule::DeviceOnMemory
-        | Rule::DeviceOnPlatform
-        | Rule::DeviceTwice
-        | Rule::DeviceOnRam
-        | Rule::DeviceReserved
-        | Rule::InterruptReserved => pair(&|partition| devices(partition, what).next()),
-        Rule::DeviceRepeated => {
-            let mut spans: Vec<_> =
-                owner.into_iter().flat_map(|owner| devices(owner, what)).collect();
-            spans.reverse();
-            spans.into_iter().map(|span| Place::new(span, what)).collect()
-        }
-        Rule::InterruptTwice | Rule::InterruptRange => interrupts(refusal, owner, resolved),
-        Rule::ChannelSize | Rule::NoRoom => {
-            let label =
-                records::text(if what == "channel" { &refusal.owner } else { &refusal.what });
-            channels(label, resolved, |channel| channel.size_span.clone())
-        }
-        Rule::ChannelWindow => channels(what, resolved, |channel| channel.size_span.clone()),
-        Rule::Short | Rule::Magic | Rule::Format | Rule::Layout | Rule::Length | Rule::Checksum => {
-            Vec::new()
-        }
-        Rule::Table | Rule::Rows | Rule::Payload | Rule::NoPartition | Rule::ManyPartitions => {
-            Vec::new()
-        }
-        Rule::BadName
-        | Rule::ReservedName
-        | Rule::NameTwice
-        | Rule::Intids
-        | Rule::ManyChannels => pair(&|partition| Some(partition.spans.name.clone())),
-        Rule::Rom | Rule::SegmentOutside | Rule::SegmentOverlap | Rule::EntryOutside => {
-            pair(&|partition| partition.spans.guest.clone())
-        }
-        Rule::ChannelNobody | Rule::ChannelSelf | Rule::ChannelTwice | Rule::ChannelOverlap => {
-            channels(what, resolved, |channel| channel.span.clone())
-        }
-    }
-}
-
-/// Where a partition names a CPU.
-fn cpus(partition: &Partition, cpu: u64) -> impl Iterator<Item = Span<usize>> {
-    let named = partition.cpus.iter().zip(&partition.spans.cpu);
-    named.filter(move |(named, _)| u64::from(**named) == cpu).map(|(_, span)| span.clone())
-}
-
-/// Where a partition names a device.
-fn devices(partition: &Partition, device: &str) -> impl Iterator<Item = Span<usize>> {
-    let named = partition.devices.iter().zip(&partition.spans.device);
-    named.filter(move |(named, _)| named.name == device).map(|(_, span)| span.clone())
-}
-
-/// Where a channel is written.
-fn channels(channel: &str, resolved: &Resolved, span: fn(&Channel) -> Span<usize>) -> Vec<Place> {
-    let named = resolved.channels.iter().filter(|named| named.name == channel);
-    named.map(|named| Place::new(span(named), named.name.as_str())).collect()
-}
-
-/// Where the device with an interrupt is named, and whoever has it too.
-fn interrupts(refusal: &Refusal, owner: Option<&Partition>, resolved: &Resolved) -> Vec<Place> {
-    let (what, other) = (records::text(&refusal.what), records::text(&refusal.other));
-    let first =
-        owner.into_iter().flat_map(|owner| devices(owner, what)).map(|span| Place::new(span, what));
-    let second = resolved.partitions.iter().flat_map(|partition| devices(partition, other));
-    let second = second.map(|span| Place::new(span, other));
-    let channel = channels(if other.is_empty() { what } else { other }, resolved, |channel| {
-        channel.span.clone()
-    });
-    first.chain(second).chain(channel).collect()
 }

@@ -133,9 +133,9 @@ impl Mistakes {
         self.0.len()
     }
 
-    /// What sorts there are.
-    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
-        self.0.iter().map(|mistake| mistake.kind)
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
     }
 
     /// The value if there is no mistake.

@@ -12,12 +12,14 @@ pub mod board;
 mod check;
 mod cures;
 pub mod file;
+mod locate;
 pub mod mistake;
 pub mod read;
 pub mod report;
 mod resolve;
 pub mod schema;
 pub mod units;
+mod values;
 
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
@@ -176,6 +178,7 @@ pub struct End {
 pub struct Manifest {
     name: String,
     source: Arc<Source>,
+    board_span: Span<usize>,
     board: Board,
     partitions: Vec<Partition>,
     channels: Vec<Channel>,
@@ -227,18 +230,31 @@ impl Manifest {
         message: String,
         cure: &str,
     ) -> Mistake {
-        let span = self
-            .partitions
-            .get(row)
-            .and_then(|partition| partition.spans.guest.clone())
-            .unwrap_or(0..0);
-        Mistake {
-            kind,
-            source: Arc::clone(&self.source),
-            message,
-            places: vec![Place::new(span, "this guest")],
-            cure: cure.to_owned(),
-        }
+        let span = self.partitions.get(row).and_then(|partition| partition.spans.guest.clone());
+        self.mistake(span.unwrap_or(0..0), "this guest", kind, message, cure)
+    }
+
+    /// A mistake about the board.
+    pub(crate) fn board_mistake(&self, kind: Kind, message: String, cure: &str) -> Mistake {
+        self.mistake(self.board_span.clone(), "this board", kind, message, cure)
+    }
+
+    fn mistake(
+        &self,
+        span: Span<usize>,
+        label: &str,
+        kind: Kind,
+        message: String,
+        cure: &str,
+    ) -> Mistake {
+        let places = vec![Place::new(span, label)];
+        Mistake { kind, source: Arc::clone(&self.source), message, places, cure: cure.to_owned() }
+    }
+
+    /// Runs the rules of images on tables that have them. A partition whose
+    /// image is already in `told` has none, and nothing more is said of it.
+    pub(crate) fn check_images(&self, draft: &Draft, told: &Mistakes) -> Mistakes {
+        check::check_images(self, draft, told)
     }
 }
 
@@ -261,9 +277,11 @@ pub fn load(path: &Path, folders: &Folders) -> Result<Manifest, Mistakes> {
     let (draft, placement) = check::check(&resolved, &board, &mut reader);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let resolve::Resolved { partitions, channels } = resolved;
+    let board_span = file.board.span;
     reader.mistakes.or(Some(Manifest {
         name,
         source,
+        board_span,
         board,
         partitions,
         channels,

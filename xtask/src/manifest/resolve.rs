@@ -231,7 +231,7 @@ impl Scope<'_> {
     ) -> Vec<(Device, Span<usize>)> {
         let mut devices = Vec::new();
         for name in names {
-            if let Some(device) = self.board.device(&name) {
+            if let Some(device) = self.board.device(name) {
                 devices.push((device.clone(), name.span.clone()));
             } else {
                 let known: Vec<_> = self.board.devices.iter().map(|device| &device.name).collect();

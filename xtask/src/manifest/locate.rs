@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The lines that a refusal is about: the owner's first, then the other owner's.
+
+use std::ops::Range as Span;
+
+use abi::records::{self, Name};
+use abi::refusal::{Refusal, Rule};
+
+use super::mistake::Place;
+use super::resolve::Resolved;
+use super::{Channel, Partition};
+
+/// What of a partition or a channel a rule is about.
+enum Subject {
+    /// Nothing that was written.
+    Nothing,
+    Name,
+    Cpu,
+    Cpus,
+    Memory,
+    Guest,
+    Device,
+    Interrupt,
+    Channel,
+    ChannelSize,
+    /// Memory of a partition or size of a channel.
+    Room,
+}
+
+fn subject(rule: Rule) -> Subject {
+    match rule {
+        Rule::Short | Rule::Magic | Rule::Format | Rule::Layout | Rule::Length => Subject::Nothing,
+        Rule::Checksum | Rule::Table | Rule::Rows | Rule::Payload => Subject::Nothing,
+        Rule::NoPartition | Rule::ManyPartitions => Subject::Nothing,
+        Rule::BadName | Rule::ReservedName | Rule::NameTwice => Subject::Name,
+        Rule::Intids | Rule::ManyChannels => Subject::Name,
+        Rule::CpuTwice | Rule::CpuRepeated | Rule::CpuAbsent => Subject::Cpu,
+        Rule::NoCpu | Rule::ManyCpus => Subject::Cpus,
+        Rule::MemoryUnaligned | Rule::NoMemory | Rule::MemoryHigh => Subject::Memory,
+        Rule::MemoryOnPlatform | Rule::MemoryOverlap | Rule::Identity => Subject::Memory,
+        Rule::PinnedOutside | Rule::PinnedReserved => Subject::Memory,
+        Rule::Rom | Rule::SegmentOutside | Rule::SegmentOverlap | Rule::EntryOutside => {
+            Subject::Guest
+        }
+        Rule::DeviceUnaligned | Rule::DeviceOnMemory | Rule::DeviceOnPlatform => Subject::Device,
+        Rule::DeviceTwice | Rule::DeviceRepeated | Rule::DeviceOnRam => Subject::Device,
+        Rule::DeviceReserved | Rule::InterruptReserved => Subject::Device,
+        Rule::InterruptTwice | Rule::InterruptRange => Subject::Interrupt,
+        Rule::ChannelNobody | Rule::ChannelSelf | Rule::ChannelTwice | Rule::ChannelOverlap => {
+            Subject::Channel
+        }
+        Rule::ChannelSize | Rule::ChannelWindow => Subject::ChannelSize,
+        Rule::NoRoom => Subject::Room,
+    }
+}
+
+/// The lines, each with its owner's name.
+pub(super) fn places(refusal: &Refusal, resolved: &Resolved) -> Vec<Place> {
+    let owners = [refusal.owner, refusal.other].map(|owner| find(&owner, resolved));
+    let what = records::text(&refusal.what);
+    let each = |spans: &dyn Fn(&Partition) -> Vec<Span<usize>>| {
+        let label = |owner: &Partition, span| Place::new(span, owner.name.as_str());
+        let of = |owner| spans(owner).into_iter().rev().map(|span| label(owner, span)).collect();
+        owners.into_iter().flatten().flat_map(|owner| -> Vec<Place> { of(owner) }).collect()
+    };
+    match subject(refusal.rule) {
+        Subject::Nothing => Vec::new(),
+        Subject::Name => each(&|owner| vec![owner.spans.name.clone()]),
+        Subject::Cpu => each(&|owner| cpus(owner, refusal.value)),
+        Subject::Cpus => each(&|owner| owner.spans.cpus.iter().cloned().collect()),
+        Subject::Memory => each(&|owner| vec![owner.spans.memory.clone()]),
+        Subject::Guest => each(&|owner| owner.spans.guest.iter().cloned().collect()),
+        Subject::Device => each(&|owner| devices(owner, what)),
+        Subject::Interrupt => interrupts(refusal, owners[0], resolved),
+        Subject::Channel => channels(what, resolved, |channel| channel.span.clone()),
+        Subject::ChannelSize => channels(what, resolved, |channel| channel.size_span.clone()),
+        Subject::Room if what == "channel" => {
+            let owner = records::text(&refusal.owner);
+            channels(owner, resolved, |channel| channel.size_span.clone())
+        }
+        Subject::Room => each(&|owner| vec![owner.spans.memory.clone()]),
+    }
+}
+
+fn find<'a>(owner: &Name, resolved: &'a Resolved) -> Option<&'a Partition> {
+    let owner = records::text(owner);
+    resolved.partitions.iter().find(|partition| partition.name == owner)
+}
+
+/// Where a partition names a CPU.
+fn cpus(partition: &Partition, cpu: u64) -> Vec<Span<usize>> {
+    let named = partition.cpus.iter().zip(&partition.spans.cpu);
+    let named = named.filter(|(named, _)| u64::from(**named) == cpu);
+    named.map(|(_, span)| span.clone()).collect()
+}
+
+/// Where a partition names a device.
+fn devices(partition: &Partition, device: &str) -> Vec<Span<usize>> {
+    let named = partition.devices.iter().zip(&partition.spans.device);
+    let named = named.filter(|(named, _)| named.name == device);
+    named.map(|(_, span)| span.clone()).collect()
+}
+
+/// Where a channel is written.
+fn channels(channel: &str, resolved: &Resolved, span: fn(&Channel) -> Span<usize>) -> Vec<Place> {
+    let named = resolved.channels.iter().filter(|named| named.name == channel);
+    named.map(|named| Place::new(span(named), named.name.as_str())).collect()
+}
+
+/// Where the device with an interrupt is named, and whoever has it too.
+fn interrupts(refusal: &Refusal, owner: Option<&Partition>, resolved: &Resolved) -> Vec<Place> {
+    let (what, other) = (records::text(&refusal.what), records::text(&refusal.other));
+    let named = |partition, device| {
+        devices(partition, device).into_iter().map(move |span| Place::new(span, device))
+    };
+    let first = owner.into_iter().flat_map(|owner| named(owner, what));
+    let second = resolved.partitions.iter().flat_map(|partition| named(partition, other));
+    let channel = if other.is_empty() { what } else { other };
+    let channel = channels(channel, resolved, |channel| channel.span.clone());
+    first.chain(second).chain(channel).collect()
+}
