@@ -137,6 +137,20 @@ fn every_stage_2_starts_where_the_architecture_lets_it() {
 }
 
 #[test]
+fn blocks_of_1_gib_are_used_only_where_the_cpu_has_them() {
+    let input = GuestPhys::new(LARGE);
+    let size = |format: &dyn Encode| format.shape().largest.size();
+    assert_eq!(size(&Ept::new(46, true)), LARGE);
+    assert_eq!(size(&Ept::new(46, false)), MIDDLE);
+    assert_eq!(size(&Npt::new(46, true)), LARGE);
+    assert_eq!(size(&Npt::new(46, false)), MIDDLE);
+    let mut store = Store::new(8);
+    let mut space = Space::new(Ept::new(46, false), &mut store).unwrap();
+    space.map(&mut store, ram(LARGE, LARGE, LARGE)).unwrap();
+    assert_eq!(space.find(&store, input).unwrap().size, MIDDLE);
+}
+
+#[test]
 fn an_overlap_names_what_is_there() {
     let (mut store, mut space) = stage2();
     space.map(&mut store, ram(0x4020_0000, 0x8020_0000, MIDDLE)).unwrap();
