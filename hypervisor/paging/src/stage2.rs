@@ -5,8 +5,8 @@
 //!  VTTBR_EL2       level 1            level 2            level 3
 //!  +-----------+   +------------+     +------------+     +------------+
 //!  |VMID| BADDR|-->| 39..30     |---->| 29..21     |---->| 20..12     |--> 4 KiB
-//!  +-----------+   | 2 tables,  |     | 512 entries|     | 512 entries|
-//!                  | 1 GiB each |     | 2 MiB each |     +------------+
+//!  +-----------+   | entries of |     | entries of |     | entries of |
+//!                  | 1 GiB (x2) |     | 2 MiB      |     | 4 KiB      |
 //!                  +------------+     +------------+
 //!
 //!  leaf   63..55  54 XN  53  52..48  47..12 output  11  10 AF  9..8 SH  7..6 S2AP  5..2 MemAttr  1..0
