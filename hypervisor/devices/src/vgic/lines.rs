@@ -54,7 +54,7 @@ impl Vgic {
         bank.level |= line;
         bank.latch |= line & bank.edge;
         let ready = bank.ready(groups) & line;
-        Outcome::kick(self.announce(b, ready))
+        Outcome::kick(self.announce(b, ready) | self.disturb(b, line))
     }
 
     /// A device's level line falls.

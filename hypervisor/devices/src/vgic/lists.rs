@@ -92,9 +92,6 @@ impl Vgic {
     pub fn park(&mut self, vcpu: usize, lists: &mut impl ListRegisters) -> Outcome {
         let v = vcpu & 7;
         let kick = self.fold(v, lists);
-        for n in Bits(all(lists)) {
-            lists.write(n as usize, 0);
-        }
         lists.control(ICH_HCR_ENABLE);
         self.cpu_mut(v).special = DIRTY;
         Outcome::kick(kick & !vcpu_bit(v))
@@ -179,9 +176,11 @@ impl Vgic {
             bank.placed |= bank.latch & here;
             bank.latch &= !here;
         }
-        // Pending behind the active one. The hardware bit does not go with
-        // that ("ICH_LR<n>_EL2", State): the end is noticed here instead.
-        let left = active && bank.pending() & here != 0;
+        // Something stays pending behind this. The hardware bit does not go with
+        // that, nor with both states ("ICH_LR<n>_EL2", HW, State): the end is
+        // noticed here instead.
+        let line = bank.level & !bank.edge;
+        let left = (line | if active { bank.latch } else { 0 }) & here != 0;
         if bank.hardware & here != 0 && !left && !(active && takes) {
             value |= HARDWARE | u64::from(intid) << 32;
             bank.hardware &= !here;
@@ -241,11 +240,15 @@ impl Vgic {
         self.announce(b, ready)
     }
 
-    /// Folds all list registers of a vCPU, and the ends it counted.
+    /// Folds all list registers of a vCPU, and the ends it counted. They are
+    /// left empty, so that no interrupt is ever in two of them.
     fn fold(&mut self, v: usize, lists: &mut impl ListRegisters) -> u32 {
-        let mut kick = self.end_unlisted(v, lists.eoi_count());
-        for n in Bits(self.cpu(v).used & all(lists)) {
+        // Counts from before anything was unlisted are about interrupts that never were.
+        let counts = self.cpu(v).special & COUNT_NOTICE != 0;
+        let mut kick = self.end_unlisted(v, if counts { lists.eoi_count() } else { 0 });
+        for n in Bits(self.cpu(v).used) {
             let state = lists.read(n as usize);
+            lists.write(n as usize, 0);
             kick |= self.unload(v, n, state, lists);
         }
         for k in 0..9 {
@@ -279,7 +282,6 @@ impl Vgic {
     #[inline(never)]
     fn arrange(&mut self, v: usize, lists: &mut impl ListRegisters) -> u32 {
         let counted = lists.eoi_count() != 0;
-        let before = self.cpu(v).used;
         let kick = self.fold(v, lists);
         let groups = self.groups;
         let active = self.set(v, |bank, mine, _| bank.active & mine);
@@ -293,9 +295,6 @@ impl Vgic {
         let mut empty = all(lists);
         self.place_set(v, &self.best(v, &ready, for_ready), &mut empty, lists);
         self.place_set(v, &self.best(v, &active, for_active), &mut empty, lists);
-        for n in Bits(before & empty) {
-            lists.write(n as usize, 0);
-        }
         let mut control = 0;
         if for_ready < readies {
             control |= NO_PENDING_NOTICE;
