@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The counters, without QEMU.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// Address ranges that can be counted at the same time.
+pub(crate) const RANGES: usize = 8;
+
+/// CPUs of the largest machine, and one for those without an identity yet.
+const CPUS: usize = 9;
+
+/// Which CPU runs, as an index.
+static CURRENT: AtomicUsize = AtomicUsize::new(0);
+/// Instructions at EL2, by CPU. One thread writes, so relaxed loads and stores lose nothing.
+static EXECUTED: [AtomicU64; CPUS] = [const { AtomicU64::new(0) }; CPUS];
+/// Instructions inside each range.
+static INSIDE: [AtomicU64; RANGES] = [const { AtomicU64::new(0) }; RANGES];
+
+/// Counts one instruction, inside the ranges whose bits are set.
+pub(crate) fn count(mut ranges: usize) {
+    let current = CURRENT.load(Relaxed) % CPUS;
+    add_one(&EXECUTED[current]);
+    while ranges != 0 {
+        add_one(&INSIDE[ranges.trailing_zeros() as usize % RANGES]);
+        ranges &= ranges - 1;
+    }
+}
+
+fn add_one(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}
+
+/// Why a path began.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reason {
+    /// Vector: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
+    pub vector: u64,
+    /// ESR_EL2.EC, for synchronous exceptions.
+    pub class: u64,
+    /// What it was about: the page of an abort, the register of a trapped access.
+    pub detail: u64,
+}
+
+/// What one CPU has done.
+struct Cpu {
+    /// Its TPIDR_EL2; zero on every CPU until it is set.
+    identity: u64,
+    /// Why the current path began and the count at that moment.
+    open: Option<(Reason, u64)>,
+    /// Count at the first ERET.
+    boot: Option<u64>,
+    /// How often each path length occurred, by reason.
+    paths: BTreeMap<Reason, BTreeMap<u64, u64>>,
+}
+
+/// What all CPUs have done.
+pub(crate) struct Counts {
+    cpus: Vec<Cpu>,
+}
+
+impl Counts {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self { cpus: Vec::new() }
+    }
+
+    /// What follows runs on the CPU with this identity.
+    pub(crate) fn run_on(&mut self, identity: u64) {
+        let current = CURRENT.load(Relaxed);
+        if self.cpus.get(current).is_some_and(|cpu| cpu.identity == identity) {
+            return;
+        }
+        let known = self.cpus.iter().position(|cpu| cpu.identity == identity);
+        let index = known.unwrap_or_else(|| {
+            self.cpus.push(Cpu { identity, open: None, boot: None, paths: BTreeMap::new() });
+            self.cpus.len() - 1
+        });
+        CURRENT.store(index, Relaxed);
+    }
+
+    /// The CPU that runs and what it has executed.
+    fn current(&mut self) -> Option<(&mut Cpu, u64)> {
+        let current = CURRENT.load(Relaxed);
+        Some((self.cpus.get_mut(current)?, EXECUTED.get(current)?.load(Relaxed)))
+    }
+
+    /// A path begins.
+    pub(crate) fn enter(&mut self, reason: Reason) {
+        if let Some((cpu, executed)) = self.current() {
+            cpu.open = Some((reason, executed));
+        }
+    }
+
+    /// A path ends, in a guest or waiting.
+    pub(crate) fn leave(&mut self, into_guest: bool) {
+        let Some((cpu, executed)) = self.current() else { return };
+        if into_guest {
+            cpu.boot.get_or_insert(executed);
+        }
+        if let Some((reason, since)) = cpu.open.take() {
+            *cpu.paths.entry(reason).or_default().entry(executed - since).or_default() += 1;
+        }
+    }
+
+    /// Everything that was counted. The CPUs that had no identity yet are number 0 if there were any.
+    pub(crate) fn report(&self, names: &[&str]) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        for (cpu, executed) in self.cpus.iter().zip(&EXECUTED) {
+            let Cpu { identity, boot, .. } = cpu;
+            let executed = executed.load(Relaxed);
+            let _ = writeln!(text, "cpu {identity:x} {executed} {}", boot.unwrap_or(0));
+            for (reason, lengths) in &cpu.paths {
+                let Reason { vector, class, detail } = reason;
+                for (length, count) in lengths {
+                    let _ = writeln!(text, "path {vector} {class:x} {detail:x} {length} {count}");
+                }
+            }
+        }
+        for (name, count) in names.iter().zip(&INSIDE) {
+            let count = count.load(Relaxed);
+            let _ = writeln!(text, "range {name} {count}");
+        }
+        text
+    }
+}

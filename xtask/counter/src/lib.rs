@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A plugin for QEMU that counts what a hypervisor at EL2 does: exits by
+//! reason, instructions from each exit to the return into the guest, and
+//! instructions inside given address ranges.
+//!
+//! ```text
+//! qemu-system-aarch64 -icount … -plugin libcounter.so,out=FILE,range=NAME:START:END
+//! ```
+//! A **path** is what one CPU executes at EL2 from an exception vector for a
+//! lower level to ERET; a WFI at EL2 ends it. The hypervisor runs with
+//! interrupts masked, so a path is also the time that interrupts wait. What a
+//! CPU does before its first ERET is its boot and no path.
+//!
+//! With `-icount` QEMU runs its CPUs in turn on one thread, so the counters
+//! need no locks. CPUs are told apart by TPIDR_EL2, which a hypervisor keeps
+//! different on each; they are numbered in the order in which they set it.
+//! The file is lines of words, read by `xtask/src/bench/counts.rs`. Guest code
+//! is not instrumented and runs at full speed.
+
+mod counts;
+mod qemu;
+
+use counts::{Counts, RANGES, Reason};
+use qemu::{Block, Id, Register};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+/// Encodings of instructions that end a path.
+const ERET: u32 = 0xd69f_03e0;
+const WFI: u32 = 0xd503_207f;
+/// First vector for exceptions from a lower level in AArch64, and their spacing.
+const LOWER: u64 = 0x400;
+const VECTOR: u64 = 0x80;
+/// Bits of an address inside the vector table.
+const TABLE: u64 = 0x7ff;
+
+/// What the command line asked for.
+struct Settings {
+    out: String,
+    ranges: Vec<Range>,
+}
+
+/// An address range whose instructions are counted.
+struct Range {
+    name: String,
+    start: u64,
+    end: u64,
+}
+
+struct Registers {
+    state: Register,
+    syndrome: Register,
+    fault_page: Register,
+    vectors: Register,
+    cpu: Register,
+}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static REGISTERS: OnceLock<Option<Registers>> = OnceLock::new();
+static COUNTS: Mutex<Counts> = Mutex::new(Counts::new());
+
+fn counts() -> MutexGuard<'static, Counts> {
+    COUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Called by QEMU when it loads the plugin.
+///
+/// # Safety
+/// `argv` holds `argc` strings, as QEMU's plugin interface promises.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qemu_plugin_install(
+    id: Id,
+    _: *const c_void,
+    argc: c_int,
+    argv: *const *const c_char,
+) -> c_int {
+    let count = usize::try_from(argc).unwrap_or(0);
+    let mut settings = Settings { out: String::new(), ranges: Vec::new() };
+    for index in 0..count {
+        // SAFETY: QEMU passes this many strings.
+        let word = unsafe { CStr::from_ptr(*argv.add(index)) }.to_string_lossy();
+        if settings.read(&word).is_none() {
+            eprintln!("counter: {word}: give out=FILE and at most {RANGES} range=NAME:START:END");
+            return 1;
+        }
+    }
+    if SETTINGS.set(settings).is_err() {
+        return 1;
+    }
+    qemu::register(id, translated, ended);
+    0
+}
+
+impl Settings {
+    /// Reads one word of the command line.
+    fn read(&mut self, word: &str) -> Option<()> {
+        match word.split_once('=')? {
+            ("out", file) => file.clone_into(&mut self.out),
+            ("range", text) if self.ranges.len() < RANGES => self.ranges.push(Range::read(text)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+impl Range {
+    /// Reads `NAME:START:END` with hexadecimal addresses.
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let name = parts.next()?.to_owned();
+        let mut address = || u64::from_str_radix(parts.next()?.trim_start_matches("0x"), 16).ok();
+        Some(Self { name, start: address()?, end: address()? })
+    }
+}
+
+/// Which registers are needed, looked up on the first CPU that runs.
+fn registers() -> Option<&'static Registers> {
+    let find = || {
+        Some(Registers {
+            state: Register::find("cpsr")?,
+            syndrome: Register::find("ESR_EL2")?,
+            fault_page: Register::find("HPFAR_EL2")?,
+            vectors: Register::find("VBAR_EL2")?,
+            cpu: Register::find("TPIDR_EL2")?,
+        })
+    };
+    REGISTERS.get_or_init(find).as_ref()
+}
+
+/// Marks the instructions of a block that runs at EL2. A block is translated
+/// for one exception level, which is the CPU's at this moment.
+extern "C" fn translated(_: Id, block: *mut Block) {
+    let (Some(settings), Some(registers)) = (SETTINGS.get(), registers()) else { return };
+    if registers.state.read() >> 2 & 3 != 2 {
+        return;
+    }
+    let vectors = registers.vectors.read();
+    // SAFETY: QEMU passed this block to this callback.
+    for (index, instruction) in unsafe { qemu::instructions(block) }.enumerate() {
+        if index == 0 {
+            instruction.call(begin, 0);
+        }
+        let address = instruction.address();
+        if address & !TABLE == vectors && address & TABLE >= LOWER && address.is_multiple_of(VECTOR)
+        {
+            instruction.call(enter, ((address & TABLE) - LOWER) as usize / VECTOR as usize);
+        }
+        let ranges = settings.ranges.iter().enumerate();
+        let inside = ranges.filter(|(_, range)| (range.start..range.end).contains(&address));
+        instruction.call(count, inside.fold(0, |bits, (number, _)| bits | 1 << number));
+        match instruction.encoding() {
+            ERET => instruction.call(leave, 1),
+            WFI => instruction.call(leave, 0),
+            _ => (),
+        }
+    }
+}
+
+/// Runs at the start of each block: which CPU runs it?
+extern "C" fn begin(_: c_uint, _: *mut c_void) {
+    if let Some(Some(registers)) = REGISTERS.get() {
+        counts().run_on(registers.cpu.read());
+    }
+}
+
+/// Runs once for each instruction; the data has a bit for each range it is in.
+extern "C" fn count(_: c_uint, ranges: *mut c_void) {
+    counts::count(ranges.addr());
+}
+
+/// Runs on the first instruction of a vector, before it is counted.
+extern "C" fn enter(_: c_uint, vector: *mut c_void) {
+    let Some(Some(registers)) = REGISTERS.get() else { return };
+    let vector = vector.addr() as u64 & 3;
+    let (class, detail) = if vector == 0 { synchronous(registers) } else { (0, 0) };
+    counts().enter(Reason { vector, class, detail });
+}
+
+/// Class and detail of a synchronous exception (Arm ARM, "ESR_EL2").
+fn synchronous(registers: &Registers) -> (u64, u64) {
+    let syndrome = registers.syndrome.read();
+    let class = syndrome >> 26 & 0x3f;
+    let detail = match class {
+        // Aborts of a lower level: the page, from HPFAR_EL2.FIPA.
+        0x20 | 0x24 => registers.fault_page.read() >> 4 << 12,
+        // MSR, MRS and system instructions: op0, op2, op1, CRn, CRm and the direction.
+        0x18 => syndrome & 0x3f_fc1f,
+        _ => 0,
+    };
+    (class, detail)
+}
+
+/// Runs on ERET (the data is one) and WFI at EL2, after they are counted.
+extern "C" fn leave(_: c_uint, returns: *mut c_void) {
+    counts().leave(returns.addr() == 1);
+}
+
+extern "C" fn ended(_: Id, _: *mut c_void) {
+    let Some(settings) = SETTINGS.get() else { return };
+    let names: Vec<&str> = settings.ranges.iter().map(|range| range.name.as_str()).collect();
+    if let Err(error) = std::fs::write(&settings.out, counts().report(&names)) {
+        eprintln!("counter: {}: {error}", settings.out);
+    }
+}
