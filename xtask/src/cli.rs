@@ -2,17 +2,59 @@
 //! What can be typed: one variant per verb, each with an example in its help.
 
 use crate::failure;
+use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
-use clap::Parser;
+use crate::workspace::Workspace;
+use crate::{audit, bench, paper, run, suite};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Bulkhead: one machine, several systems that cannot hurt each other.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(after_help = "Example: cargo xtask run")]
 struct Arguments {
     /// Refuse to install what is missing; say what to type instead.
     #[arg(long, global = true)]
     no_install: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Build a system, boot it in the board's emulator and attach the console.
+    ///
+    /// Ends with 0 or 1 by the hypervisor's own last line; with --until, with 0
+    /// once every pattern matched a line and with 1 if the machine ended first;
+    /// with 124 when --timeout is up; with 2 for mistakes in what you wrote.
+    /// On a terminal, Ctrl-A x leaves with 0, and Ctrl-] and a digit moves the
+    /// focus between partitions.
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Arguments),
+    /// Write the flash image and print its report; the same sources give the same bytes.
+    #[command(after_help = paper::IMAGE_EXAMPLES)]
+    Image(paper::ImageArguments),
+    /// Tell every mistake in manifests at once; ends with 2 if there is any.
+    #[command(after_help = paper::CHECK_EXAMPLES)]
+    Check(paper::CheckArguments),
+    /// Print who owns what, every concession in capitals.
+    #[command(after_help = paper::REPORT_EXAMPLES)]
+    Report(paper::ReportArguments),
+    /// Print the manifest's JSON schema, for editors.
+    #[command(after_help = paper::SCHEMA_EXAMPLES)]
+    Schema,
+    /// Run host tests, Miri and scenarios, and end with one closing line.
+    #[command(after_help = suite::EXAMPLES)]
+    Test(suite::Arguments),
+    /// Count instructions, beside budgets and peers.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Arguments),
+    /// Show what a careful reader looks for: unsafe blocks, long files and functions, sizes.
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Arguments),
 }
 
 /// Runs the command line and reports its error.
@@ -28,7 +70,17 @@ pub fn main() -> ExitCode {
 }
 
 /// The chosen verb.
-fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    let _ = arguments;
-    Ok(failure::PASSED)
+fn run(arguments: &Arguments) -> Result<u8> {
+    let workspace = Workspace::find()?;
+    let installer = Installer::new(&workspace, arguments.no_install);
+    match &arguments.verb {
+        Verb::Run(arguments) => run::run(&workspace, &installer, arguments),
+        Verb::Image(arguments) => paper::image(&workspace, &installer, arguments),
+        Verb::Check(arguments) => paper::check(&workspace, arguments),
+        Verb::Report(arguments) => paper::print_report(&workspace, arguments),
+        Verb::Schema => Ok(paper::print_schema()),
+        Verb::Test(arguments) => suite::run(&workspace, &installer, arguments),
+        Verb::Bench(arguments) => bench::run(&workspace, &installer, arguments),
+        Verb::Audit(arguments) => audit::run(&workspace, arguments),
+    }
 }

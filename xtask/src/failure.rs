@@ -2,9 +2,11 @@
 //! How a command ends: its exit statuses, and the one kind of error that has a
 //! status of its own.
 //!
-//! Errors are `anyhow` chains. A chain that holds a [`Mistake`] ends with
-//! [`USAGE`], every other one with [`FAILED`].
+//! Errors are `anyhow` chains. A chain that holds a [`Mistake`], or a manifest's
+//! [`Mistakes`], ends with [`USAGE`], every other one with [`FAILED`].
 
+use crate::manifest::mistake::Mistakes;
+use std::error::Error;
 use std::fmt;
 
 /// The command did what it was asked, and it went well.
@@ -33,7 +35,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-impl std::error::Error for Mistake {}
+impl Error for Mistake {}
 
 /// An `anyhow` error that is a [`Mistake`], for `return Err(mistake(…))`.
 pub fn mistake(text: impl Into<String>) -> anyhow::Error {
@@ -42,7 +44,8 @@ pub fn mistake(text: impl Into<String>) -> anyhow::Error {
 
 /// The exit status an error ends with.
 pub fn status_of(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<Mistake>()) { USAGE } else { FAILED }
+    let wrong = |cause: &(dyn Error + 'static)| cause.is::<Mistake>() || cause.is::<Mistakes>();
+    if error.chain().any(wrong) { USAGE } else { FAILED }
 }
 
 #[cfg(test)]

@@ -2,19 +2,29 @@
 //! The command line: builds the hypervisor, its guests and the flash image,
 //! boots them in an emulator and tests them.
 //!
-//! One verb is one module with a `run` function; what the verbs share lies in
-//! the modules below them. What a user wrote, at the command line or in a file,
-//! is answered with a message and exit status 2, never with a panic.
+//! One verb is one module with a `run` function and its `Arguments`; what the
+//! verbs share lies in the other modules. What a user wrote, at the command
+//! line or in a file, is answered with a message and exit status 2, never with
+//! a panic.
 #![forbid(unsafe_code)]
 
-pub mod cli;
+pub mod audit;
+pub mod bench;
 pub mod cargo;
+pub mod cli;
 pub mod emulator;
 pub mod failure;
 pub mod guests;
+pub mod image;
+pub mod manifest;
 pub mod packages;
+pub mod paper;
 pub mod process;
+pub mod product;
+pub mod run;
 pub mod scenario;
+pub mod suite;
+pub mod system;
 pub mod terminal;
 pub mod workspace;
 

@@ -75,9 +75,9 @@ impl Step {
         self.bar.set_message(format!("{}: {text}", self.name));
     }
 
-    /// How long the step has taken.
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+    /// Writes something above the step.
+    pub fn above(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
     }
 }
 

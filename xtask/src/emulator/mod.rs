@@ -2,6 +2,7 @@
 //! Emulators: how one is started for a board, watched, and ended.
 
 pub mod keyboard;
+pub mod keys;
 pub mod lines;
 pub mod machine;
 pub mod session;

@@ -2,11 +2,16 @@
 //! An emulator as a board's `board.toml` describes it, and the command line
 //! that comes of it.
 
+use crate::failure::mistake;
 use crate::packages::{QEMU_ARM, Tool};
 use crate::scenario::format::Boot;
+use crate::workspace::Workspace;
+use anyhow::Result;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use toml::Spanned;
 
 /// The word in an argument that stands for the flash image's path.
 const FILE: &str = "{file}";
@@ -30,6 +35,26 @@ pub struct Emulator {
     pub flash: Vec<String>,
     /// Arguments that start the same image as a Linux `Image`.
     pub image: Vec<String>,
+}
+
+/// The part of a `board.toml` that is read here; `manifest::board` reads the rest.
+#[derive(Deserialize)]
+struct Tables {
+    #[serde(default)]
+    emulator: BTreeMap<Spanned<String>, Emulator>,
+}
+
+/// A board's emulators by name, in the file's order.
+pub fn read(workspace: &Workspace, board: &str) -> Result<Vec<(String, Emulator)>> {
+    let path = workspace.boards().join(board).join("board.toml");
+    let shown = workspace.shown(&path);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| mistake(format!("{shown}: {error}; every board has one")))?;
+    let tables: Tables =
+        toml::from_str(&text).map_err(|error| mistake(format!("{shown}: {error}")))?;
+    let mut emulators: Vec<(Spanned<String>, Emulator)> = tables.emulator.into_iter().collect();
+    emulators.sort_by_key(|(name, _)| name.span().start);
+    Ok(emulators.into_iter().map(|(name, emulator)| (name.into_inner(), emulator)).collect())
 }
 
 /// How one machine differs from what the table says.

@@ -5,12 +5,14 @@ pub mod cpio;
 pub mod recipe;
 
 use crate::cargo;
+use crate::image::GuestFiles;
+use crate::manifest::ImageKind;
 use crate::packages::debian::{Cache, Package};
 use crate::packages::{GCC_ARM64, Installer};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use cpio::Archive;
-use recipe::{Build, Kind, Linux, Program, Recipe};
+use recipe::{Build, Linux, Program, Recipe};
 use std::path::{Path, PathBuf};
 
 /// The architecture of the guests' Debian packages, in Debian's words.
@@ -20,7 +22,7 @@ const ARCHITECTURE: &str = "arm64";
 #[derive(Clone, Debug)]
 pub struct Built {
     /// What the image is.
-    pub kind: Kind,
+    pub kind: ImageKind,
     /// The image.
     pub image: PathBuf,
     /// The first root of a `linux` guest.
@@ -29,6 +31,15 @@ pub struct Built {
     pub cmdline: String,
     /// The Debian packages that it was made from.
     pub packages: Vec<Package>,
+}
+
+impl Built {
+    /// The files' content, as the flash image takes it.
+    pub fn files(&self) -> Result<GuestFiles> {
+        let initrd = self.initrd.as_deref().map(read).transpose()?;
+        let cmdline = self.cmdline.clone();
+        Ok(GuestFiles { kind: self.kind, image: read(&self.image)?, initrd, cmdline })
+    }
 }
 
 /// Builds guests and remembers what they share.

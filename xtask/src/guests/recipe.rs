@@ -2,16 +2,18 @@
 //! `guests/NAME/guest.toml`: what kind of image a guest is and how it comes about.
 
 use crate::failure::mistake;
+use crate::manifest::ImageKind;
 use crate::workspace::Workspace;
-use anyhow::Result;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// A guest's recipe.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// What the image is; the manifest's inline images have the same kinds.
-    pub kind: Kind,
+    #[serde(deserialize_with = "kind")]
+    pub kind: ImageKind,
     /// How it is built.
     pub build: Build,
     /// The command line of a `linux` guest.
@@ -19,18 +21,14 @@ pub struct Recipe {
     pub cmdline: String,
 }
 
-/// What an image is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// An arm64 `Image`.
-    Linux,
-    /// An ELF executable.
-    Elf,
-    /// Bytes with a load address.
-    Raw,
-    /// What a machine's flash holds.
-    Firmware,
+/// A kind of image, in the manifest's words.
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ImageKind, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "linux" => Ok(ImageKind::Linux),
+        "elf" => Ok(ImageKind::Elf),
+        "firmware" => Ok(ImageKind::Firmware),
+        other => Err(D::Error::custom(format!("kind is linux, elf or firmware, not `{other}`"))),
+    }
 }
 
 /// How an image comes about.
@@ -85,7 +83,7 @@ pub struct File {
 
 impl Recipe {
     /// Reads a guest's recipe.
-    pub fn read(workspace: &Workspace, guest: &str) -> Result<Self> {
+    pub fn read(workspace: &Workspace, guest: &str) -> anyhow::Result<Self> {
         let path = workspace.guest(guest).join("guest.toml");
         let shown = workspace.shown(&path);
         let text = std::fs::read_to_string(&path).map_err(|error| {

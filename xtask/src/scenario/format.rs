@@ -26,7 +26,7 @@ use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
 /// How the hypervisor gets into the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Boot {
     /// From flash, at the reset vector.

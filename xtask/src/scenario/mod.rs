@@ -2,4 +2,5 @@
 //! Scenarios: systems that are booted and whose consoles are judged.
 
 pub mod format;
+pub mod play;
 pub mod script;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The verbs that boot nothing: `image`, `check`, `report` and `schema`.
+
+use crate::failure::{PASSED, USAGE, mistake};
+use crate::guests::Builder;
+use crate::manifest::{self, Folders, report};
+use crate::packages::{Installer, debian};
+use crate::product;
+use crate::scenario::format::Boot;
+use crate::system::{DEFAULT, System};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Examples for the help of `image`.
+pub const IMAGE_EXAMPLES: &str = "\
+Examples:
+  cargo xtask image qemu-arm64 -o flash.img
+  cargo xtask image my/manifest.toml --as image -o Image";
+/// Examples for the help of `check`.
+pub const CHECK_EXAMPLES: &str = "\
+Examples:
+  cargo xtask check my/manifest.toml
+  cargo xtask check qemu-arm64 tests/mistakes/cpu-twice.toml";
+/// Examples for the help of `report`.
+pub const REPORT_EXAMPLES: &str = "\
+Examples:
+  cargo xtask report
+  cargo xtask report my/manifest.toml";
+/// Examples for the help of `schema`.
+pub const SCHEMA_EXAMPLES: &str = "\
+Example:
+  cargo xtask schema > manifest.schema.json";
+
+/// What `image` can be asked.
+#[derive(Debug, clap::Args)]
+pub struct ImageArguments {
+    /// A manifest's path, a board's name (its demo) or a scenario's name.
+    system: String,
+    /// The file to write; its Debian packages are listed beside it, in FILE.packages.toml.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// How it will boot: from flash, padded to the flash's size, or as a Linux `Image`.
+    #[arg(long = "as", value_enum, default_value = "flash", value_name = "WAY")]
+    boot: Boot,
+}
+
+/// What `check` can be asked.
+#[derive(Debug, clap::Args)]
+pub struct CheckArguments {
+    /// Manifests' paths, boards' names or scenarios' names.
+    #[arg(required = true, value_name = "SYSTEM")]
+    systems: Vec<String>,
+}
+
+/// What `report` can be asked.
+#[derive(Debug, clap::Args)]
+pub struct ReportArguments {
+    /// A manifest's path, a board's name (its demo) or a scenario's name.
+    #[arg(default_value = DEFAULT)]
+    system: String,
+}
+
+/// Writes the flash image and prints its report.
+pub fn image(workspace: &Workspace, installer: &Installer, arguments: &ImageArguments) -> Result<u8> {
+    let system = System::find(workspace, &arguments.system)?;
+    let mut builder = Builder::new(workspace, installer)?;
+    let product = product::build(workspace, &mut builder, &system)?;
+    let output = &arguments.output;
+    std::fs::copy(product.file(arguments.boot), output).map_err(|error| {
+        mistake(format!("{}: {error}; name a file that can be written", output.display()))
+    })?;
+    let list = beside(output, ".packages.toml");
+    std::fs::write(&list, debian::render(&product.packages)?)
+        .with_context(|| list.display().to_string())?;
+    print!("{}", report::render(&product.manifest));
+    println!("\n{}  SHA-256 {}", output.display(), debian::sha256(output)?);
+    Ok(PASSED)
+}
+
+/// A path with more at its end.
+fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    name.into()
+}
+
+/// Tells every mistake of every system.
+pub fn check(workspace: &Workspace, arguments: &CheckArguments) -> Result<u8> {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut status = PASSED;
+    for named in &arguments.systems {
+        let system = System::find(workspace, named)?;
+        let shown = workspace.shown(&system.manifest);
+        match manifest::load(&system.manifest, &Folders::of(workspace)) {
+            Ok(_) => println!("{shown}: no mistakes"),
+            Err(mistakes) => {
+                eprint!("{}", mistakes.render(colours));
+                status = USAGE;
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// Prints who owns what.
+pub fn print_report(workspace: &Workspace, arguments: &ReportArguments) -> Result<u8> {
+    let system = System::find(workspace, &arguments.system)?;
+    let manifest = manifest::load(&system.manifest, &Folders::of(workspace))?;
+    print!("{}", report::render(&manifest));
+    Ok(PASSED)
+}
+
+/// Prints the manifest's JSON schema.
+pub fn print_schema() -> u8 {
+    print!("{}", manifest::schema::text());
+    PASSED
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask test`: every test there is, part by part, with one closing line.
+
+pub mod host;
+pub mod scenarios;
+
+use crate::failure::{FAILED, PASSED, mistake};
+use crate::packages::Installer;
+use crate::terminal::{Tone, paint};
+use crate::workspace::Workspace;
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// Examples for the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  cargo xtask test
+  cargo xtask test host/paging
+  cargo xtask test scenario/demo";
+
+/// What can be asked.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Run only tests whose name contains this: host/PACKAGE, miri/PACKAGE, scenario/NAME.
+    #[arg(default_value = "")]
+    filter: String,
+}
+
+/// What came of some tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tests that passed.
+    pub passed: u64,
+    /// Tests that failed.
+    pub failed: u64,
+    /// Tests that could not be run here, each named when it was left out.
+    pub skipped: u64,
+}
+
+impl Tally {
+    /// One test that passed.
+    pub const PASSED: Self = Self { passed: 1, failed: 0, skipped: 0 };
+    /// One test that failed.
+    pub const FAILED: Self = Self { passed: 0, failed: 1, skipped: 0 };
+    /// One test that was left out.
+    pub const SKIPPED: Self = Self { passed: 0, failed: 0, skipped: 1 };
+
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+
+    /// Whether no test was even named.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Says what came of one test or group, with the time it took.
+pub fn tell(tally: Tally, name: &str, took: Duration) {
+    let word = match tally {
+        Tally { failed: 1.., .. } => paint(Tone::Bad, "FAIL"),
+        Tally { passed: 0, skipped: 1.., .. } => paint(Tone::Quiet, "skip"),
+        Tally { .. } => paint(Tone::Good, "ok  "),
+    };
+    eprintln!("  {word}  {name:<56} {:>7.1} s", took.as_secs_f64());
+}
+
+/// Says more about the test named last.
+pub fn explain(text: &str) {
+    for line in text.lines() {
+        eprintln!("        {line}");
+    }
+}
+
+/// Runs the tests that the filter names, or all.
+pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) -> Result<u8> {
+    let filter = arguments.filter.as_str();
+    let started = Instant::now();
+    let mut all = Tally::default();
+    let mut times = Vec::new();
+    let mut part = |name: &str, run: &dyn Fn() -> Result<Tally>| -> Result<()> {
+        let begun = Instant::now();
+        let tally = run()?;
+        if !tally.is_empty() {
+            times.push(format!("{name} {:.0} s", begun.elapsed().as_secs_f64()));
+        }
+        all = all.and(tally);
+        Ok(())
+    };
+    part("host tests", &|| host::run(workspace, filter))?;
+    part("Miri", &|| host::run_miri(workspace, installer, filter))?;
+    part("scenarios", &|| scenarios::run(workspace, installer, filter))?;
+    if all.is_empty() {
+        return Err(mistake(format!(
+            "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE and \
+             scenario/NAME, with NAME a folder in tests/scenarios"
+        )));
+    }
+    eprintln!("{}, together {:.0} s", times.join(", "), started.elapsed().as_secs_f64());
+    println!("{} passed, {} failed, {} skipped", all.passed, all.failed, all.skipped);
+    Ok(if all.failed == 0 { PASSED } else { FAILED })
+}

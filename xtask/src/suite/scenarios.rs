@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The scenarios as tests: all images are built first, then two machines run
+//! side by side.
+
+use super::{Tally, explain, tell};
+use crate::emulator::table::Options;
+use crate::guests::Builder;
+use crate::packages::Installer;
+use crate::product::{self, Product};
+use crate::scenario::format::{Scenario, Variant};
+use crate::scenario::play::{Stage, play};
+use crate::scenario::script::Script;
+use crate::system::{System, names};
+use crate::terminal::Step;
+use crate::workspace::{Workspace, made};
+use anyhow::{Context, Result};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+/// Machines that run at the same time. Each keeps a host CPU busy.
+const SIDE_BY_SIDE: usize = 2;
+
+/// One machine to run.
+struct Job<'a> {
+    scenario: &'a Scenario,
+    product: &'a Product,
+    variant: Variant,
+}
+
+/// Runs the scenarios that the filter names.
+pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
+    let mut systems = Vec::new();
+    for name in names(&workspace.scenarios()) {
+        if format!("scenario/{name}").contains(filter) {
+            systems.push(System::find(workspace, &name)?);
+        }
+    }
+    if systems.is_empty() {
+        return Ok(Tally::default());
+    }
+    let mut tally = Tally::default();
+    let mut builder = Builder::new(workspace, installer)?;
+    let mut products = Vec::new();
+    for system in &systems {
+        let Some(scenario) = &system.scenario else { continue };
+        let begun = Instant::now();
+        let product = product::build(workspace, &mut builder, system);
+        match product {
+            Ok(product) => {
+                installer.need(&[product.emulator(None)?.tool()])?;
+                products.push((scenario, product));
+            }
+            Err(why) => {
+                tell(Tally::FAILED, &format!("scenario/{}", system.name), begun.elapsed());
+                explain(&format!("{why:#}"));
+                tally = tally.and(Tally::FAILED);
+            }
+        }
+    }
+    let mut jobs = Vec::new();
+    for (scenario, product) in &products {
+        for variant in scenario.variants(&product.name) {
+            jobs.push(Job { scenario, product, variant });
+        }
+    }
+    // The longest first, so that none of them runs alone at the end.
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.scenario.timeout));
+    Ok(tally.and(play_all(workspace, jobs)))
+}
+
+/// Plays all jobs and reports each as it ends.
+fn play_all(workspace: &Workspace, jobs: Vec<Job>) -> Tally {
+    let step = Step::begin("scenarios");
+    let total = jobs.len();
+    let queue = Mutex::new(VecDeque::from(jobs));
+    let (sender, results) = channel();
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            let (queue, sender) = (&queue, sender.clone());
+            scope.spawn(move || {
+                while let Some(job) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
+                    let begun = Instant::now();
+                    let verdict = job.play(workspace);
+                    if sender.send((job.variant.name, verdict, begun.elapsed())).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut tally = Tally::default();
+        for (done, (name, verdict, took)) in results.into_iter().enumerate() {
+            step.detail(&format!("{} of {total}", done + 1));
+            let one = if verdict.is_ok() { Tally::PASSED } else { Tally::FAILED };
+            step.above(|| {
+                tell(one, &format!("scenario/{name}"), took);
+                if let Err(why) = &verdict {
+                    explain(&format!("{why:#}"));
+                }
+            });
+            tally = tally.and(one);
+        }
+        tally
+    })
+}
+
+impl Job<'_> {
+    /// Runs one machine under its script.
+    fn play(&self, workspace: &Workspace) -> Result<()> {
+        let folder: String =
+            self.variant.name.chars().filter(|c| !"(),".contains(*c)).collect();
+        let folder = workspace.target().join("scenarios").join(folder.replace(' ', "-"));
+        let folder = made(folder)?;
+        let image = match self.variant.corrupt {
+            None => self.product.file(self.variant.boot).to_path_buf(),
+            Some(byte) => {
+                let damaged = folder.join("flash.img");
+                self.product.corrupted(self.variant.boot, byte, &damaged)?;
+                damaged
+            }
+        };
+        let options = Options {
+            cpu: self.variant.model.clone(),
+            cpus: self.scenario.cpus,
+            memory: self.scenario.memory.clone(),
+            boot: self.variant.boot,
+            gdb: false,
+        };
+        let emulator = self.product.emulator(None)?.command(&image, &options);
+        let mut script = Script::new(self.scenario).map_err(anyhow::Error::msg)?;
+        let stage = Stage {
+            emulator: &emulator,
+            partitions: &self.product.partitions(),
+            timeout: Duration::from_secs(self.scenario.timeout),
+            log: &folder.join("console.log"),
+        };
+        let verdict = play(&stage, &mut script);
+        if self.variant.corrupt.is_some() {
+            std::fs::remove_file(&image).with_context(|| image.display().to_string())?;
+        }
+        verdict
+    }
+}
