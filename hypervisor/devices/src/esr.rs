@@ -193,7 +193,7 @@ pub struct InstructionAbort {
 }
 
 /// Decodes `ESR_EL2`. Total: any value has a meaning.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub const fn decode(esr: u64) -> Syndrome {
     let ec = (esr >> 26 & 0x3f) as u8;
@@ -267,8 +267,10 @@ const fn bit(value: u64, n: u32) -> bool {
     value.wrapping_shr(n) & 1 != 0
 }
 
+/// The data abort that `ESR_EL2` tells of, where its class says that it is one.
 #[inline]
-const fn data_abort(esr: u64) -> DataAbort {
+#[must_use]
+pub const fn data_abort(esr: u64) -> DataAbort {
     let access = if bit(esr, 24) { Some(access(esr)) } else { None };
     DataAbort {
         access,

@@ -32,6 +32,7 @@ impl Wish {
 pub struct Bell {
     word: AtomicU32,
     cpu: u32,
+    kick: arch::Kick,
     power: AtomicU8,
     entry: AtomicU64,
     argument: AtomicU64,
@@ -53,10 +54,11 @@ pub enum NotOff {
 impl Bell {
     /// The bell of a vCPU that lives on `cpu` and is off.
     #[must_use]
-    pub const fn new(cpu: u32) -> Self {
+    pub fn new(cpu: u32) -> Self {
         Self {
             word: AtomicU32::new(0),
             cpu,
+            kick: arch::Kick::new(cpu),
             power: AtomicU8::new(OFF),
             entry: AtomicU64::new(0),
             argument: AtomicU64::new(0),
@@ -71,9 +73,10 @@ impl Bell {
 
     /// Leaves a wish and kicks the CPU. Release: what the wish is about was
     /// written before; [`Bell::take`] acquires it.
+    #[inline]
     pub fn ring(&self, wish: Wish) {
         if self.word.fetch_or(wish.bits(), Ordering::Release) & wish.bits() != wish.bits() {
-            arch::kick(self.cpu);
+            self.kick.send();
         }
     }
 
@@ -83,10 +86,11 @@ impl Bell {
         self.word.load(Ordering::Relaxed) & wish.bits() != 0
     }
 
-    /// Takes those of these wishes that wait. Acquire: pairs with [`Bell::ring`].
+    /// Takes these wishes away, and tells all that waited. Acquire: pairs with [`Bell::ring`].
+    #[inline]
     #[must_use]
     pub fn take(&self, of: Wish) -> Wish {
-        Wish::from_bits_truncate(self.word.fetch_and(!of.bits(), Ordering::Acquire)) & of
+        Wish::from_bits_truncate(self.word.fetch_and(!of.bits(), Ordering::Acquire))
     }
 
     /// Asks for a start, unless the vCPU is on or about to be.

@@ -257,9 +257,12 @@ fn start_others(machine: &mut Machine, cpus: &mut [Option<&'static mut Cpu>]) {
 pub fn panicked(what: fmt::Arguments<'_>) -> ! {
     let cpu = arch::cpu_number();
     console::say_in_panic(format_args!("panic on CPU {cpu}: {what}"));
-    let partitions = PARTITIONS.get().copied().unwrap_or(&[]);
-    let mut last = partitions.is_empty();
-    for partition in partitions {
+    let Some(partitions) = PARTITIONS.get() else {
+        console::say_last(format_args!("end: failed boot panic on CPU {cpu}"));
+        arch::power_off()
+    };
+    let mut last = false;
+    for partition in *partitions {
         if partition.bells.iter().any(|bell| bell.cpu() as usize == cpu) {
             last |= partition.abandon();
         }

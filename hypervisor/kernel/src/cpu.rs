@@ -128,7 +128,7 @@ impl Seat {
         if !bell.waits(Wish::CONTROL) {
             return;
         }
-        let wishes = bell.take(Wish::CONTROL);
+        let wishes = bell.take(Wish::CONTROL) & Wish::CONTROL;
         if wishes.contains(Wish::STOP) {
             self.park();
             self.partition.parked(self.vcpu.index());

@@ -6,7 +6,7 @@ use crate::arch::{self, Vcpu};
 use crate::bell::Wish;
 use crate::console::{self, Typed};
 use crate::partition::Partition;
-use crate::run::{Answer, Next, must_yield};
+use crate::run::{Answer, Next};
 use spin::Once;
 
 /// A physical interrupt that was acknowledged. A guest's stays active until the
@@ -41,38 +41,43 @@ pub fn answer(vcpu: &mut Vcpu, partition: &Partition) -> Answer {
             partition.platform.raise_hardware(intid, vcpu, partition);
             Ok(Next::Resume)
         }
-        own @ (Interrupt::Kick
-        | Interrupt::Deadline
-        | Interrupt::Refresh
-        | Interrupt::Console
-        | Interrupt::None) => Ok(answer_own(own, vcpu, partition)),
+        Interrupt::Kick => Ok(wishes(vcpu, partition)),
+        own @ (Interrupt::Deadline | Interrupt::Refresh | Interrupt::Console | Interrupt::None) => {
+            answer_own(own, vcpu, partition);
+            Ok(Next::Resume)
+        }
     }
 }
 
 /// The hypervisor's own interrupts.
 #[inline(never)]
-fn answer_own(interrupt: Interrupt, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+fn answer_own(interrupt: Interrupt, vcpu: &mut Vcpu, partition: &Partition) {
     match interrupt {
-        Interrupt::Guest(_) | Interrupt::None => {}
-        Interrupt::Kick => return wishes(vcpu, partition),
+        Interrupt::Guest(_) | Interrupt::Kick | Interrupt::None => {}
         Interrupt::Refresh => partition.platform.refresh(vcpu, partition),
         Interrupt::Deadline => deadline(vcpu, partition),
         Interrupt::Console => typed(),
     }
-    Next::Resume
 }
 
-/// What other CPUs want of this vCPU.
+/// What other CPUs want of this vCPU; mostly that it looks at its interrupts.
+#[inline(always)]
 fn wishes(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     let Some(bell) = partition.bells.get(vcpu.index()) else { return Next::Resume };
     let wishes = bell.take(Wish::REFRESH | Wish::CHANNEL);
-    if wishes.contains(Wish::CHANNEL) {
-        channels(vcpu, partition);
-    }
     if wishes.contains(Wish::REFRESH) {
         partition.platform.refresh(vcpu, partition);
     }
-    if must_yield(partition, vcpu) { Next::Yield } else { Next::Resume }
+    if wishes == Wish::REFRESH { Next::Resume } else { rare_wishes(wishes, vcpu, partition) }
+}
+
+/// The other wishes.
+#[inline(never)]
+fn rare_wishes(wishes: Wish, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    if wishes.contains(Wish::CHANNEL) {
+        channels(vcpu, partition);
+    }
+    if wishes.intersects(Wish::CONTROL) { Next::Yield } else { Next::Resume }
 }
 
 /// Rings the bells that are due.

@@ -7,7 +7,6 @@
 //! in the guest or stops its partition.
 
 use crate::arch::{self, Vcpu};
-use crate::bell::Wish;
 use crate::exit::{Call, CpuState, Exit, MemoryAccess, Power, PowerAnswer, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::partition::{End, Partition};
@@ -32,6 +31,7 @@ pub enum Next {
 pub type Answer = Result<Next, GuestFault>;
 
 /// Runs a vCPU until its CPU has something else to do.
+#[inline(never)]
 pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     loop {
         let exit = vcpu.enter();
@@ -156,10 +156,4 @@ pub fn switched_off(partition: &Partition) {
     if partition.cpu_off() {
         partition.end(End::Fault(Why::AllCpusOff));
     }
-}
-
-/// The wishes that stop a vCPU from being entered.
-#[inline]
-pub fn must_yield(partition: &Partition, vcpu: &Vcpu) -> bool {
-    partition.bells.get(vcpu.index()).is_some_and(|bell| bell.waits(Wish::CONTROL))
 }

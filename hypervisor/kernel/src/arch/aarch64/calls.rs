@@ -11,6 +11,10 @@ const SMCCC_VERSION: u32 = 0x8000_0000;
 const SMCCC_ARCH_FEATURES: u32 = 0x8000_0001;
 /// Migration is not needed: there is no uniprocessor trusted OS.
 const NO_MIGRATION: u64 = 2;
+/// The bit that marks the 64-bit convention.
+const WIDE: u32 = 1 << 30;
+/// PSCI's functions end here, counted from PSCI_VERSION.
+const PSCI_LAST: u32 = 0x1f;
 const NOT_SUPPORTED: i64 = -1;
 const INVALID_PARAMETERS: i64 = -2;
 const ALREADY_ON: i64 = -4;
@@ -22,12 +26,27 @@ const INVALID_ADDRESS: i64 = -9;
 #[inline(always)]
 pub(super) fn decode(x: &[u64; 31]) -> Exit {
     let function = low(x[0]);
-    let wide = function & 1 << 30 != 0;
-    let cut = |value: u64| if wide { value } else { u64::from(low(value)) };
+    // Most calls are no PSCI calls; both conventions have the same numbers but for one bit.
+    if (function & !WIDE).wrapping_sub(psci::PSCI_VERSION) > PSCI_LAST {
+        return Exit::Call(Call { function, argument: x[1] });
+    }
+    power(function, x)
+}
+
+/// The PSCI calls that do something; the others only answer.
+#[inline(always)]
+fn power(function: u32, x: &[u64; 31]) -> Exit {
+    // The first call of every guest, and the one that others count the cost of.
+    if function == psci::PSCI_VERSION {
+        return Exit::Call(Call { function, argument: 0 });
+    }
+    let cut = |value: u64| if function & WIDE != 0 { value } else { u64::from(low(value)) };
     match function {
-        psci::PSCI_CPU_ON_32 | psci::PSCI_CPU_ON_64 => {
-            Exit::Power(Power::CpuOn { target: cut(x[1]), entry: cut(x[2]), argument: cut(x[3]) })
-        }
+        psci::PSCI_CPU_ON_32 | psci::PSCI_CPU_ON_64 => Exit::Power(Power::CpuOn {
+            target: cut(x[1]),
+            entry: cut(x[2]),
+            argument: cut(x[3]),
+        }),
         psci::PSCI_CPU_OFF => Exit::Power(Power::CpuOff),
         psci::PSCI_CPU_SUSPEND_32 | psci::PSCI_CPU_SUSPEND_64 => Exit::Power(Power::Suspend),
         psci::PSCI_AFFINITY_INFO_32 | psci::PSCI_AFFINITY_INFO_64 => {

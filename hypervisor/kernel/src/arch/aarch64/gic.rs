@@ -148,13 +148,18 @@ pub fn acknowledge() -> Interrupt {
         return Interrupt::None;
     }
     msr!("icc_eoir1_el1", u64::from(intid));
-    if intid == abi::platform::VIRTUAL_TIMER_INTID {
-        return Interrupt::Guest(intid);
+    match intid {
+        abi::platform::VIRTUAL_TIMER_INTID => Interrupt::Guest(intid),
+        KICK => {
+            deactivate(KICK);
+            Interrupt::Kick
+        }
+        _ => sort(intid),
     }
-    sort(intid)
 }
 
 /// The rest of [`acknowledge`].
+#[inline(never)]
 fn sort(intid: u32) -> Interrupt {
     let console = intid == CONSOLE.load(Ordering::Relaxed);
     if intid > 31 && !console || intid < 32 && GUEST_PPIS & 1 << (intid & 31) != 0 {
@@ -165,7 +170,6 @@ fn sort(intid: u32) -> Interrupt {
     }
     deactivate(intid);
     match intid {
-        KICK => Interrupt::Kick,
         DEADLINE => Interrupt::Deadline,
         MAINTENANCE => Interrupt::Refresh,
         _ if console => Interrupt::Console,
@@ -185,17 +189,28 @@ pub(super) fn deactivate(intid: u32) {
     msr!("icc_dir_el1", u64::from(intid));
 }
 
-/// Makes the CPU with this MPIDR exit from its guest.
-pub(super) fn kick(mpidr: u64) {
-    let aff = |level: u64| mpidr >> (8 * level) & 0xff;
-    let target = 1 << (aff(0) & 0xf) | (aff(0) >> 4) << 44;
-    // The wish must be visible before the interrupt is.
-    dsb_sy();
-    msr!(
-        "icc_sgi1r_el1",
-        (mpidr >> 32 & 0xff) << 48 | aff(2) << 32 | aff(1) << 16 | u64::from(KICK) << 24 | target
-    );
-    isb();
+/// How to make one CPU exit from its guest: the value of ICC_SGI1R_EL1.
+#[derive(Clone, Copy, Debug)]
+pub struct Kick(u64);
+
+impl Kick {
+    /// For the CPU with this number.
+    #[must_use]
+    pub fn new(cpu: u32) -> Self {
+        let mpidr = super::mpidr_of(cpu);
+        let aff = |level: u64| mpidr >> (8 * level) & 0xff;
+        let target = 1 << (aff(0) & 0xf) | (aff(0) >> 4) << 44;
+        Self(aff(4) << 48 | aff(2) << 32 | aff(1) << 16 | u64::from(KICK) << 24 | target)
+    }
+
+    /// Makes it exit.
+    #[inline(always)]
+    pub fn send(&self) {
+        // The wish must be visible before the interrupt is.
+        // SAFETY: a barrier.
+        unsafe { core::arch::asm!("dsb ishst", options(nostack, preserves_flags)) }
+        msr!("icc_sgi1r_el1", self.0);
+    }
 }
 
 /// How many list registers there are.

@@ -24,7 +24,7 @@ mod vcpu;
 
 pub use boot::Starter;
 pub use calls::{answer as answer_call, power_result, vcpu_named};
-pub use gic::acknowledge;
+pub use gic::{Kick, acknowledge};
 pub use map::used as memory_used;
 pub use memory::{clean, copy, crc32c, publish_code, zero};
 pub use platform::Platform;
@@ -70,11 +70,6 @@ fn windows() -> HostPhys {
 /// The MPIDR of a CPU.
 fn mpidr_of(cpu: u32) -> u64 {
     NAMES.get().and_then(|names| names.get(cpu as usize)).copied().unwrap_or(0)
-}
-
-/// Makes a CPU exit from its guest, to look at its wishes.
-pub fn kick(cpu: u32) {
-    gic::kick(mpidr_of(cpu));
 }
 
 /// Interrupts this CPU when something is typed.

@@ -20,6 +20,7 @@ use abi::platform::{
     CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, FLASH_SIZE, GICD, GICD_SIZE, GICR, GICR_STRIDE,
     GPIO, GPIO_SIZE, UART, UART_INTID, UART_SIZE,
 };
+use devices::Size;
 use devices::pl011::{Pl011, Sink};
 use devices::vgic::{Outcome, Vgic};
 use spin::Mutex;
@@ -122,7 +123,7 @@ impl Platform {
         if address.wrapping_sub(GICR) < self.redistributors {
             return Ok(self.redistributor(address - GICR, access, vcpu, partition));
         }
-        self.others(address, access, partition)
+        self.others(address, access.size, access.direction, partition)
     }
 
     /// The devices that are touched rarely.
@@ -130,7 +131,8 @@ impl Platform {
     fn others(
         &self,
         address: u64,
-        access: &MemoryAccess,
+        size: Size,
+        direction: Direction,
         partition: &Partition,
     ) -> Result<u64, GuestFault> {
         let place = address.wrapping_sub(CHANNEL_REGISTERS) / CHANNEL_REGISTERS_STRIDE;
@@ -139,7 +141,7 @@ impl Platform {
         });
         if let Some(port) = port {
             let offset = address - port.registers;
-            return Ok(match access.direction {
+            return Ok(match direction {
                 Direction::Read => port.read(offset),
                 Direction::Write(value) => {
                     port.write(offset, value);
@@ -150,7 +152,7 @@ impl Platform {
         let gpio = address.wrapping_sub(GPIO) < GPIO_SIZE;
         match self.flash {
             true if gpio => Ok(0),
-            true if address < FLASH_SIZE => Ok(access.size.mask()),
+            true if address < FLASH_SIZE => Ok(size.mask()),
             _ => Err(GuestFault::NoDevice),
         }
     }

@@ -15,7 +15,7 @@ use crate::exit::{Destination, Direction, Exit, MemoryAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use devices::esr::{self, DataAbort, Status, Syndrome, SystemAccess};
+use devices::esr::{self, Access, DataAbort, Status, Syndrome, SystemAccess};
 use devices::loadstore::{self, Writeback};
 use paging::GuestPhys;
 
@@ -50,8 +50,8 @@ global_asm!(
 const _: () = assert!(offset_of!(Vcpu, x) == 0);
 
 /// Why the CPU came back, as `head.s` numbers it.
+const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
-const SYSTEM_ERROR: u64 = 2;
 
 impl Vcpu {
     /// A vCPU with this number, which runs under these controls.
@@ -138,25 +138,29 @@ impl Vcpu {
             );
         }
         match cause {
+            SYNCHRONOUS => self.decode(),
             INTERRUPT => Exit::Interrupt,
-            SYSTEM_ERROR => Exit::Fault(GuestFault::Stop(Why::SystemError)),
-            _ => self.decode(),
+            _ => Exit::Fault(GuestFault::Stop(Why::SystemError)),
         }
     }
 
     /// What a synchronous exception asks for.
     #[inline(always)]
     fn decode(&mut self) -> Exit {
-        match esr::decode(sysreg::esr()) {
+        let esr = sysreg::esr();
+        if let Some((access, write)) = esr::described(esr) {
+            return self.device_access(access, write);
+        }
+        match esr::decode(esr) {
             Syndrome::Hvc(_) => calls::decode(&self.x),
+            Syndrome::SystemRegister(access) => self.system_register(access),
             Syndrome::Smc(_) => {
                 sysreg::skip_instruction();
                 calls::decode(&self.x)
             }
-            Syndrome::DataAbort(abort) => self.data_abort(abort),
-            Syndrome::SystemRegister(access) => self.system_register(access),
-            Syndrome::InstructionAbort(_) => Exit::Fault(GuestFault::NoCode),
             Syndrome::Wait { .. } => Exit::Idle,
+            Syndrome::InstructionAbort(_) => Exit::Fault(GuestFault::NoCode),
+            Syndrome::DataAbort(_) => self.odd_abort(),
             Syndrome::SError => Exit::Fault(GuestFault::Stop(Why::SystemError)),
             Syndrome::Unknown
             | Syndrome::FloatingPoint
@@ -193,10 +197,14 @@ impl Vcpu {
     pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
         if access.direction == Direction::Read {
             let Destination { register, sign_extend, wide } = access.destination;
-            self.set(register, access.size.extend(value, sign_extend, wide));
+            let value = match sign_extend {
+                true => access.size.extend(value, true, wide),
+                false => value & access.size.mask(),
+            };
+            self.set(register, value);
         }
-        if let Some(writeback) = self.writeback.take() {
-            self.write_back(writeback);
+        if self.writeback.is_some() {
+            self.write_back();
         }
         sysreg::skip_instruction();
     }
@@ -237,15 +245,11 @@ impl Vcpu {
         self.x[0] = result;
     }
 
-    /// A stage-2 fault, or an error that the memory system reported.
+    /// A plain load or store where no memory is.
     #[inline(always)]
-    fn data_abort(&mut self, abort: DataAbort) -> Exit {
-        let plain = abort.status == Status::Translation && !abort.walk && !abort.cache_maintenance;
-        let (true, Some(access)) = (plain, abort.access) else {
-            return self.odd_abort(abort);
-        };
+    fn device_access(&mut self, access: Access, write: bool) -> Exit {
         let address = esr::guest_address(sysreg::far(), sysreg::hpfar());
-        let direction = if abort.write {
+        let direction = if write {
             Direction::Write(self.get(access.register) & access.size.mask())
         } else {
             Direction::Read
@@ -262,9 +266,10 @@ impl Vcpu {
         })
     }
 
-    /// The aborts that are not a plain load or store of one register.
+    /// The data aborts that are not a plain load or store of one register.
     #[cold]
-    fn odd_abort(&mut self, abort: DataAbort) -> Exit {
+    fn odd_abort(&mut self) -> Exit {
+        let abort = esr::data_abort(sysreg::esr());
         if abort.cache_maintenance && abort.status == Status::Translation {
             // Maintenance of an emulated device's address: there is nothing to maintain.
             sysreg::skip_instruction();
@@ -303,7 +308,8 @@ impl Vcpu {
 
     /// Adds to a base register; 31 is the stack pointer that the guest uses.
     #[cold]
-    fn write_back(&mut self, writeback: Writeback) {
+    fn write_back(&mut self) {
+        let Some(writeback) = self.writeback.take() else { return };
         let add = writeback.add.cast_unsigned();
         match self.x.get_mut(usize::from(writeback.base)) {
             Some(base) => *base = base.wrapping_add(add),
