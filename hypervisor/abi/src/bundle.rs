@@ -241,6 +241,6 @@ fn payload<'a>(bytes: &'a [u8], record: &SegmentRecord) -> Option<&'a [u8]> {
 }
 
 /// A name for a refusal from a short text.
-pub(crate) fn label(text: &str) -> Name {
+pub fn label(text: &str) -> Name {
     name(text).unwrap_or_default()
 }

@@ -100,7 +100,9 @@ rules! {
     /// No such interrupt in that partition.
     InterruptRange => "interrupt {n} of {what} is none that partition {owner} shows (32 to {limit})",
     /// An interrupt has two owners.
-    InterruptTwice => "interrupt {n} of device {what} in partition {owner} belongs to {other} too",
+    InterruptTwice => "interrupt {n} of device {what} belongs to partition {owner} and to partition {other}",
+    /// An interrupt of a partition has two uses.
+    InterruptTaken => "interrupt {n} of device {what} in partition {owner} belongs to {other} too",
     /// More channels than windows.
     ManyChannels => "partition {owner} has {n} channels, at most {limit}",
     /// A channel's end is no partition.

@@ -205,7 +205,19 @@ fn interrupts() {
         other.host = 0x0a00_0000.into();
         draft.add(example::partition("gamma", 0x20_0000), &[3], vec![(RAM, vec![0; 4])], &[other]);
     };
-    assert_eq!(refused(twice), "interrupt 34 of device gpio in partition gamma belongs to rtc too");
+    assert_eq!(
+        refused(twice),
+        "interrupt 34 of device gpio belongs to partition gamma and to partition beta"
+    );
+    let shared = |draft: &mut Draft| {
+        let mut other = example::rtc();
+        other.name = name("gpio").unwrap();
+        other.host = 0x0a00_0000.into();
+        other.guest = 0x0a00_0000.into();
+        draft.devices.push(other);
+        draft.partitions[1].devices.count = 2.into();
+    };
+    assert_eq!(refused(shared), "interrupt 34 of device gpio in partition beta belongs to rtc too");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::units::Size;
 
 record! {
     /// A board as its file says it.
-    BoardFile is "a board" {
+    BoardFile is "the board" {
         /// The folder's name.
         name: At<String>,
         /// Instruction set.
@@ -42,7 +42,7 @@ record! {
 
 record! {
     /// A range of addresses.
-    Area is "a range" {
+    Area is "range" {
         /// First address.
         start: u64,
         /// Bytes.
@@ -52,7 +52,7 @@ record! {
 
 record! {
     /// Registers and interrupts.
-    Frame is "a kept device" {
+    Frame is "kept device" {
         /// First address of the registers.
         start: u64,
         /// Bytes of the registers.
@@ -64,7 +64,7 @@ record! {
 
 record! {
     /// A device that a partition can be given.
-    DeviceFile is "a device" {
+    DeviceFile is "device" {
         /// First address of the registers.
         start: u64,
         /// Bytes of the registers.

@@ -99,12 +99,24 @@ pub(super) fn check(
         machine::check(&tables, &board.machine(), &mut |refusal| refusals.push(refusal));
     }
     let placement = place(&tables, board, &mut refusals);
-    let told =
-        |refusal: &Refusal| refusal.rule == Rule::NoCpu && places(refusal, resolved).is_empty();
-    for refusal in refusals.iter().filter(|refusal| !told(refusal)) {
+    let many: Vec<Name> = owners(&refusals, Rule::ManyChannels);
+    let follows = |refusal: &Refusal| {
+        // A list of CPUs that could not be read is no empty list.
+        let unread = refusal.rule == Rule::NoCpu && places(refusal, resolved).is_empty();
+        // A ninth channel has no window.
+        let ninth = refusal.rule == Rule::ChannelWindow && many.contains(&refusal.owner);
+        unread || ninth
+    };
+    for refusal in refusals.iter().filter(|refusal| !follows(refusal)) {
         tell(refusal, resolved, reader);
     }
     (draft, placement)
+}
+
+/// Who broke a rule.
+fn owners(refusals: &[Refusal], rule: Rule) -> Vec<Name> {
+    let broken = refusals.iter().filter(|refusal| refusal.rule == rule);
+    broken.map(|refusal| refusal.owner).collect()
 }
 
 /// Runs the rules of images, and the placement with their flash.

@@ -55,7 +55,9 @@ pub(crate) fn cure(rule: Rule) -> &'static str {
         Rule::InterruptRange => {
             "correct the interrupts in board.toml: a partition gets SPIs, INTID 32 and up"
         }
-        Rule::InterruptTwice => "leave one of them out: an interrupt has one owner",
+        Rule::InterruptTwice | Rule::InterruptTaken => {
+            "leave one of them out: an interrupt has one owner"
+        }
         Rule::ManyChannels => "leave channels out, or put two streams into one channel",
         Rule::ChannelNobody => "name a partition of this manifest",
         Rule::ChannelSelf => "name two different partitions",

@@ -26,7 +26,7 @@ record! {
 
 record! {
     /// vCPUs, memory and devices that belong together and to nobody else.
-    PartitionFile is "a partition" {
+    PartitionFile is "partition" {
         /// Folder in guests/, or an image.
         guest: Told<At<GuestFile>>,
         /// CPUs; one vCPU runs on each.
@@ -55,7 +55,7 @@ record! {
 
 record! {
     /// Memory with its addresses.
-    MemoryTable is "a memory table" {
+    MemoryTable is "memory of partition" {
         /// Bytes.
         size: Size,
         /// First guest address; the platform's if left out.
@@ -69,7 +69,7 @@ record! {
 
 record! {
     /// An image from outside.
-    ImageFile is "an image" {
+    ImageFile is "image of partition" {
         /// Path of the file, from the manifest's folder.
         image: At<String>,
         /// What it is.
@@ -88,7 +88,7 @@ record! {
 
 record! {
     /// Memory that two partitions share, with a doorbell each.
-    ChannelFile is "a channel" {
+    ChannelFile is "channel" {
         /// The two partitions.
         between: Told<At<Vec<At<String>>>>,
         /// Bytes that they share.

@@ -45,7 +45,7 @@ fn subject(rule: Rule) -> Subject {
         Rule::DeviceUnaligned | Rule::DeviceOnMemory | Rule::DeviceOnPlatform => Subject::Device,
         Rule::DeviceTwice | Rule::DeviceRepeated | Rule::DeviceOnRam => Subject::Device,
         Rule::DeviceReserved | Rule::InterruptReserved => Subject::Device,
-        Rule::InterruptTwice | Rule::InterruptRange => Subject::Interrupt,
+        Rule::InterruptTwice | Rule::InterruptTaken | Rule::InterruptRange => Subject::Interrupt,
         Rule::ChannelNobody | Rule::ChannelSelf | Rule::ChannelTwice | Rule::ChannelOverlap => {
             Subject::Channel
         }
@@ -71,7 +71,7 @@ pub(super) fn places(refusal: &Refusal, resolved: &Resolved) -> Vec<Place> {
         Subject::Memory => each(&|owner| vec![owner.spans.memory.clone()]),
         Subject::Guest => each(&|owner| owner.spans.guest.iter().cloned().collect()),
         Subject::Device => each(&|owner| devices(owner, what)),
-        Subject::Interrupt => interrupts(refusal, owners[0], resolved),
+        Subject::Interrupt => interrupts(refusal, owners, resolved),
         Subject::Channel => channels(what, resolved, |channel| channel.span.clone()),
         Subject::ChannelSize => channels(what, resolved, |channel| channel.size_span.clone()),
         Subject::Room if what == "channel" => {
@@ -107,15 +107,25 @@ fn channels(channel: &str, resolved: &Resolved, span: fn(&Channel) -> Span<usize
     named.map(|named| Place::new(span(named), named.name.as_str())).collect()
 }
 
-/// Where the device with an interrupt is named, and whoever has it too.
-fn interrupts(refusal: &Refusal, owner: Option<&Partition>, resolved: &Resolved) -> Vec<Place> {
-    let (what, other) = (records::text(&refusal.what), records::text(&refusal.other));
-    let named = |partition, device| {
-        devices(partition, device).into_iter().map(move |span| Place::new(span, device))
+/// Where whoever has an interrupt is named: the device, another device, a channel.
+fn interrupts(
+    refusal: &Refusal,
+    [owner, other]: [Option<&Partition>; 2],
+    resolved: &Resolved,
+) -> Vec<Place> {
+    let (what, label) = (records::text(&refusal.what), records::text(&refusal.other));
+    let having = |owner: &Partition| -> Vec<Place> {
+        let named = owner.devices.iter().zip(&owner.spans.device);
+        let having = named.filter(|(device, _)| {
+            device.interrupts.iter().any(|intid| u64::from(*intid) == refusal.value)
+        });
+        having.map(|(device, span)| Place::new(span.clone(), device.name.as_str())).collect()
     };
-    let first = owner.into_iter().flat_map(|owner| named(owner, what));
-    let second = resolved.partitions.iter().flat_map(|partition| named(partition, other));
-    let channel = if other.is_empty() { what } else { other };
-    let channel = channels(channel, resolved, |channel| channel.span.clone());
-    first.chain(second).chain(channel).collect()
+    let mut places: Vec<Place> = owner.into_iter().flat_map(having).collect();
+    places.sort_by_key(|place| place.label != what);
+    places.extend(other.into_iter().flat_map(having));
+    for channel in [what, label] {
+        places.extend(channels(channel, resolved, |channel| channel.span.clone()));
+    }
+    places
 }

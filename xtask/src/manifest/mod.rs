@@ -267,7 +267,7 @@ pub fn load(path: &Path, folders: &Folders) -> Result<Manifest, Mistakes> {
     read_version(&source)?;
     let (file, mistakes) = read::read::<ManifestFile>(&source);
     let Some(file) = file else { return mistakes.or(None) };
-    let mut reader = Reader { source: Arc::clone(&source), mistakes };
+    let mut reader = Reader::new(&source, mistakes);
     let Some(board) = find_board(&file, folders, &mut reader)? else {
         return reader.mistakes.or(None);
     };
@@ -299,7 +299,7 @@ fn open(path: &Path, folders: &Folders) -> Result<Arc<Source>, Mistakes> {
         .map(|text| Arc::new(Source { path: shown.clone(), text }))
         .map_err(|why| {
             let source = Arc::new(Source { path: shown.clone(), text: String::new() });
-            let mut reader = Reader { source, mistakes: Mistakes::default() };
+            let mut reader = Reader::new(&source, Mistakes::default());
             reader.tell(
                 Kind::Unreadable,
                 0..0,
@@ -315,11 +315,8 @@ fn open(path: &Path, folders: &Folders) -> Result<Arc<Source>, Mistakes> {
 fn read_version(source: &Arc<Source>) -> Result<(), Mistakes> {
     let Ok(document) = toml::de::DeTable::parse(&source.text) else { return Ok(()) };
     let Some(value) = document.get_ref().get("version") else { return Ok(()) };
-    let mut reader = Reader { source: Arc::clone(source), mistakes: Mistakes::default() };
-    match u64::read(
-        value,
-        &mut Reader { source: Arc::clone(source), mistakes: Mistakes::default() },
-    ) {
+    let mut reader = Reader::new(source, Mistakes::default());
+    match u64::read(value, &mut Reader::new(source, Mistakes::default())) {
         Some(VERSION) | None => {}
         Some(version) => {
             let message = format!(
@@ -358,7 +355,7 @@ fn find_board(
 pub fn load_board(name: &str, folders: &Folders) -> Result<Board, Mistakes> {
     let source = open(&folders.boards.join(name).join("board.toml"), folders)?;
     let (file, mistakes) = read::read::<BoardFile>(&source);
-    let mut reader = Reader { source, mistakes };
+    let mut reader = Reader::new(&source, mistakes);
     let board = file.and_then(|file| Board::from_file(file, name, &mut reader));
     reader.mistakes.or(board)
 }

@@ -78,11 +78,13 @@ pub struct Reader {
     pub source: Arc<Source>,
     /// What is wrong with it.
     pub mistakes: Mistakes,
+    /// The freely named table that is being read.
+    pub(super) inside: Option<String>,
 }
 
 /// Reads a whole file as one table.
 pub fn read<T: Read>(source: &Arc<Source>) -> (Option<T>, Mistakes) {
-    let mut reader = Reader { source: Arc::clone(source), mistakes: Mistakes::default() };
+    let mut reader = Reader::new(source, Mistakes::default());
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         let cure = "see https://toml.io for how TOML is written";
@@ -98,6 +100,11 @@ pub fn read<T: Read>(source: &Arc<Source>) -> (Option<T>, Mistakes) {
 }
 
 impl Reader {
+    /// Goes on with a file after its keys were read.
+    pub fn new(source: &Arc<Source>, mistakes: Mistakes) -> Self {
+        Self { source: Arc::clone(source), mistakes, inside: None }
+    }
+
     /// Tells a mistake at one place.
     pub fn tell(
         &mut self,
@@ -133,6 +140,14 @@ impl Reader {
         self.tell(Kind::WrongValue, span, "this value", message, cure);
     }
 
+    /// A table as messages call it.
+    fn named(&self, keys: &Keys) -> String {
+        match &self.inside {
+            Some(name) => format!("{} {name}", keys.table),
+            None => keys.table.to_owned(),
+        }
+    }
+
     /// Looks a table's keys over: those that are neither known nor reserved are told.
     pub fn keys<'a, 'b>(&mut self, value: &'a Value<'b>, keys: &Keys) -> Option<&'a DeTable<'b>> {
         let DeValue::Table(table) = value.get_ref() else {
@@ -145,7 +160,7 @@ impl Reader {
                 let message = format!("key `{name}` is reserved: {why}");
                 self.tell(Kind::ReservedKey, key.span(), "not served yet", message, "leave it out");
             } else if !keys.known.iter().any(|known| known.as_ref() == name) {
-                let message = format!("unknown key `{name}` in {}", keys.table);
+                let message = format!("unknown key `{name}` in {}", self.named(keys));
                 self.tell(
                     Kind::UnknownKey,
                     key.span(),
@@ -170,7 +185,7 @@ impl Reader {
             return T::read(value, self);
         }
         T::absent().or_else(|| {
-            let message = format!("{} needs the key `{name}`", keys.table);
+            let message = format!("{} needs the key `{name}`", self.named(keys));
             self.tell(
                 Kind::MissingKey,
                 whole,
@@ -186,7 +201,7 @@ impl Reader {
 /// The keys of a table.
 #[derive(Debug)]
 pub struct Keys {
-    /// What the table is, as messages call it.
+    /// What the table is.
     pub table: &'static str,
     /// Keys that are read.
     pub known: Vec<Cow<'static, str>>,
@@ -202,10 +217,9 @@ pub fn key(field: &'static str) -> Cow<'static, str> {
 /// The cure for a word that nobody knows.
 pub fn nearest<S: AsRef<str>>(word: &str, known: &[S]) -> String {
     let distance = |known: &&S| strsim::damerau_levenshtein(word, known.as_ref());
+    let close = |distance: usize| distance <= 1 + word.len() / 4 && distance < word.len();
     match known.iter().min_by_key(distance) {
-        Some(near) if distance(&near) <= 1 + word.len() / 4 => {
-            format!("did you mean `{}`?", near.as_ref())
-        }
+        Some(near) if close(distance(&near)) => format!("did you mean `{}`?", near.as_ref()),
         Some(_) => {
             let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
             format!("known here: {}", known.join(", "))

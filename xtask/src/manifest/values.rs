@@ -59,11 +59,14 @@ impl<T: Read> Read for Named<T> {
         };
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let name =
-            |key: &Spanned<DeString>| At { value: key.get_ref().to_string(), span: key.span() };
-        Some(Self(
-            entries.into_iter().map(|(key, value)| (name(key), T::read(value, reader))).collect(),
-        ))
+        let mut entry = |key: &Spanned<DeString>, value| {
+            let name = At { value: key.get_ref().to_string(), span: key.span() };
+            reader.inside = Some(name.value.clone());
+            let table = T::read(value, reader);
+            reader.inside = None;
+            (name, table)
+        };
+        Some(Self(entries.into_iter().map(|(key, value)| entry(key, value)).collect()))
     }
 
     fn absent() -> Option<Self> {

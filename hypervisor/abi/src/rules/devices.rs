@@ -115,19 +115,28 @@ pub(super) fn interrupts_are_shown(tables: &Tables, sink: Sink) {
 pub(super) fn an_interrupt_has_one_owner(tables: &Tables, sink: Sink) {
     for (row, (partition, device)) in owned(tables).enumerate() {
         for intid in interrupts(device) {
-            let refusal = Refusal::new(Rule::InterruptTwice).owner(partition.record.name);
-            let refusal = refusal.what(device.name).numbers(intid.into(), 0);
+            let taken = Refusal::new(Rule::InterruptTaken).owner(partition.record.name);
+            let taken = taken.what(device.name).numbers(intid.into(), 0);
             if intid == platform::UART_INTID {
-                sink(refusal.other(label("the console")));
+                sink(taken.other(label("the console")));
             }
-            for (_, taken) in owned(tables).take(row) {
-                if taken.name != device.name && interrupts(taken).any(|taken| taken == intid) {
-                    sink(refusal.other(taken.name));
+            for (other, earlier) in owned(tables).take(row) {
+                let shared =
+                    earlier.name != device.name && interrupts(earlier).any(|taken| taken == intid);
+                match shared {
+                    true if other.index == partition.index => sink(taken.other(earlier.name)),
+                    true => {
+                        sink(
+                            Refusal { rule: Rule::InterruptTwice, ..taken }
+                                .other(other.record.name),
+                        );
+                    }
+                    false => {}
                 }
             }
             for (channel, side) in partition.channels() {
                 if channel.ends.get(side).is_some_and(|end| end.interrupt.get() == intid) {
-                    sink(refusal.other(channel.name));
+                    sink(taken.other(channel.name));
                 }
             }
         }
