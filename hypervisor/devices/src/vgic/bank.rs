@@ -9,6 +9,8 @@
 //! So an edge that comes meanwhile is not lost, and one that the guest clears
 //! meanwhile is not revived.
 
+use super::vcpu_bit;
+
 /// Iterates over the numbers of the ones in a word, lowest first.
 pub(super) struct Bits(pub(super) u32);
 
@@ -130,6 +132,8 @@ impl Bank {
 
 /// In [`Cpu::special`]: a resident interrupt changed, so fold all before choosing.
 pub(super) const DIRTY: u32 = 1 << 31;
+/// In [`Cpu::special`]: a physical interrupt may be active for nothing.
+pub(super) const ORPHANS: u32 = 1 << 30;
 
 /// What the controller knows of one vCPU.
 #[derive(Clone, Debug)]
@@ -146,8 +150,10 @@ pub(super) struct Cpu {
     pub(super) used: u32,
     /// Words of shared interrupts in which something may be ready.
     pub(super) shared: u32,
+    /// Words of [`Self::held`] that are not zero.
+    pub(super) holding: u32,
     /// Not zero if the list registers need more than filling up: bits of
-    /// `ICH_HCR_EL2` beyond En while something does not fit, and [`DIRTY`].
+    /// `ICH_HCR_EL2` beyond En while something does not fit, [`DIRTY`], [`ORPHANS`].
     pub(super) special: u32,
     /// `GICR_WAKER.ProcessorSleep`.
     pub(super) asleep: bool,
@@ -164,6 +170,7 @@ impl Cpu {
             held: [0; 8],
             used: 0,
             shared: 0,
+            holding: 0,
             special: 0,
             asleep: true,
         }
@@ -179,7 +186,14 @@ impl Cpu {
     #[inline]
     pub(super) const fn set_slot(&mut self, n: u32, value: u64) {
         self.slots[n as usize & 15] = value;
-        if value == 0 { self.used &= !bit(n & 15) } else { self.used |= bit(n & 15) }
+        self.used |= bit(n & 15);
+    }
+
+    /// Forgets it.
+    #[inline]
+    pub(super) const fn clear_slot(&mut self, n: u32) {
+        self.slots[n as usize & 15] = 0;
+        self.used &= !bit(n & 15);
     }
 
     /// The list register that an INTID was last in.
@@ -212,10 +226,20 @@ impl Cpu {
         self.held[w & 7]
     }
 
-    /// The word to change holdings in.
+    /// This vCPU takes shared interrupts of word `w`.
     #[inline]
-    pub(super) const fn held_mut(&mut self, w: usize) -> &mut u32 {
-        &mut self.held[w & 7]
+    pub(super) const fn hold(&mut self, w: usize, mask: u32) {
+        self.held[w & 7] |= mask;
+        self.holding |= vcpu_bit(w);
+    }
+
+    /// It gives them back.
+    #[inline]
+    pub(super) const fn drop_held(&mut self, w: usize, mask: u32) {
+        self.held[w & 7] &= !mask;
+        if self.held[w & 7] == 0 {
+            self.holding &= !vcpu_bit(w);
+        }
     }
 }
 

@@ -25,6 +25,7 @@
 //! interrupts", "Virtual interrupt handling and prioritization".
 
 mod bank;
+mod choose;
 mod frames;
 mod lines;
 mod lists;

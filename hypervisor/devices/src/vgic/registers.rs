@@ -4,7 +4,7 @@
 //! IHI 0069, "The Distributor register descriptions", "The Redistributor
 //! register descriptions".
 
-use super::bank::{Bits, Groups, bit};
+use super::bank::{Bits, DIRTY, Groups, ORPHANS, bit};
 use super::{ListRegisters, Outcome, Reading, Vgic, lists, vcpu_bit, word};
 use crate::Size;
 
@@ -172,7 +172,7 @@ impl Vgic {
             return kick;
         }
         let Some(w) = word(b) else {
-            self.cpu_mut(b).special |= super::DIRTY;
+            self.cpu_mut(b).special |= DIRTY;
             return kick | vcpu_bit(b);
         };
         // Nobody acknowledged it: whoever it is routed to shall end it.
@@ -181,8 +181,8 @@ impl Vgic {
             let cpu = self.cpu_mut(v as usize);
             let here = cpu.routed(w) & idle;
             if here != 0 {
-                *cpu.held_mut(w) |= here;
-                cpu.special |= super::DIRTY;
+                cpu.hold(w, here);
+                cpu.special |= DIRTY;
                 taken |= bit(v);
             }
         }
@@ -200,7 +200,7 @@ impl Vgic {
         let ready = bank.ready(groups) & ended;
         if let (Some(w), true) = (word(b), ended != 0) {
             for v in Bits(self.everyone()) {
-                *self.cpu_mut(v as usize).held_mut(w) &= !ended;
+                self.cpu_mut(v as usize).drop_held(w, ended);
             }
         }
         self.announce(b, ready) | self.disturb(b, mask) | self.collect_orphans(vcpu, b)
@@ -213,14 +213,16 @@ impl Vgic {
             return 0;
         }
         let v = if word(b).is_some() { vcpu & 7 } else { b };
-        self.cpu_mut(v).special |= super::DIRTY;
+        self.cpu_mut(v).special |= ORPHANS;
         vcpu_bit(v)
     }
 
     /// Every vCPU must fold and choose anew.
     fn disturb_everyone(&mut self) -> u32 {
         for v in Bits(self.everyone()) {
-            self.cpu_mut(v as usize).special |= super::DIRTY;
+            let cpu = self.cpu_mut(v as usize);
+            cpu.special |= DIRTY;
+            cpu.shared = 0xff;
         }
         self.everyone()
     }
