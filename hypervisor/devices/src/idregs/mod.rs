@@ -2,7 +2,7 @@
 //! What a guest sees of the CPU's identification registers.
 //!
 //! A feature is shown only if whatever state it adds is saved by the
-//! hypervisor, or if it adds none. [`table`] says it field by field; what is
+//! hypervisor, or if it adds none. `table.rs` says it field by field; what is
 //! not in it reads zero. The table itself is not in the program, only masks
 //! and caps that are computed from it when it is compiled.
 //! Arm ARM (DDI 0487), "Principles of the ID scheme for fields in ID registers".

@@ -39,7 +39,7 @@ impl Vgic {
                 kick |= bit(target);
             }
         }
-        Outcome::kick(kick)
+        Outcome::of(kick)
     }
 
     /// A device's level line rises. `vcpu` matters for private interrupts only.
@@ -54,7 +54,7 @@ impl Vgic {
         bank.level |= line;
         bank.latch |= line & bank.edge;
         let ready = bank.ready(groups) & line;
-        Outcome::kick(self.announce(b, ready) | self.disturb(b, line))
+        Outcome::of(self.announce(b, ready) | self.disturb(b, line))
     }
 
     /// A device's level line falls.
@@ -63,7 +63,7 @@ impl Vgic {
         let bank = self.bank_mut(b);
         let fell = bank.level & bit(intid);
         bank.level &= !fell;
-        Outcome::kick(self.disturb(b, fell))
+        Outcome::of(self.disturb(b, fell))
     }
 
     /// A device signals an edge.
@@ -73,13 +73,13 @@ impl Vgic {
         let bank = self.bank_mut(b);
         bank.latch |= bit(intid);
         let ready = bank.ready(groups) & bit(intid);
-        Outcome::kick(self.announce(b, ready))
+        Outcome::of(self.announce(b, ready))
     }
 
     /// A guest's `ICC_DIR_EL1`, which traps while an active interrupt has no list register.
     pub fn deactivate(&mut self, vcpu: usize, intid: u32) -> Outcome {
         let Some(b) = self.locate(vcpu, intid) else { return Outcome::default() };
-        Outcome::kick(self.clear_active(vcpu, b, bit(intid)))
+        Outcome::of(self.clear_active(vcpu, b, bit(intid)))
     }
 
     /// A physical interrupt came for this partition, with the guest's INTID,
@@ -129,6 +129,6 @@ impl Vgic {
             kick &= !vcpu_bit(vcpu);
             kick |= self.refresh(vcpu, lists).kick;
         }
-        Outcome::kick(kick)
+        Outcome::of(kick)
     }
 }

@@ -93,7 +93,7 @@ impl Vgic {
     #[inline(never)]
     pub(super) fn refresh_slowly(&mut self, v: usize, lists: &mut impl ListRegisters) -> Outcome {
         if self.cpu(v).special != 0 {
-            return Outcome::kick(self.arrange(v, lists) & !vcpu_bit(v));
+            return Outcome::of(self.arrange(v, lists) & !vcpu_bit(v));
         }
         let mut kick = 0;
         let ended = lists.ended() & all(lists);
@@ -107,7 +107,7 @@ impl Vgic {
         if !self.place_ready(v, empty, lists) {
             kick |= self.arrange(v, lists);
         }
-        Outcome::kick(kick & !vcpu_bit(v))
+        Outcome::of(kick & !vcpu_bit(v))
     }
 
     /// Takes everything out of the list registers, because the vCPU goes off.
@@ -119,7 +119,7 @@ impl Vgic {
         let cpu = self.cpu_mut(v);
         cpu.special = cpu.special & ORPHANS | DIRTY;
         cpu.shared = 0xff;
-        Outcome::kick(kick & !vcpu_bit(v))
+        Outcome::of(kick & !vcpu_bit(v))
     }
 
     /// Places all that is newly ready into empty list registers; false if that

@@ -11,7 +11,7 @@
 //! ARE always one), five bits of priority, no LPIs, no 1-of-N. Reserved
 //! registers and sizes the architecture does not permit read zero and ignore
 //! writes. List registers are live in the machine while their vCPU runs: only
-//! [`Vgic::refresh`] and [`Vgic::raise_hardware`] touch them, on that CPU.
+//! [`Vgic::refresh`], [`Vgic::raise_hardware`] and [`Vgic::park`] write them, on that CPU.
 //!
 //! Invariants: an interrupt is in at most one list register; whatever is ready
 //! and not resident has been announced in [`Outcome::kick`] or is covered by a
@@ -87,7 +87,7 @@ pub struct Outcome {
 
 impl Outcome {
     #[inline]
-    const fn kick(kick: u32) -> Self {
+    const fn of(kick: u32) -> Self {
         Self { kick, rerouted: 0 }
     }
 }
@@ -151,12 +151,11 @@ impl Vgic {
             _ => INTIDS,
         };
         // SGIs are edge-triggered; all else starts level-sensitive.
-        const PRIVATE: Bank = Bank::new(0x0000_ffff);
-        const SHARED: Bank = Bank::new(0);
+        const P: Bank = Bank::new(0x0000_ffff);
+        const S: Bank = Bank::new(0);
+        // A route of zero names vCPU 0.
         const FIRST: Cpu = Cpu::new(u32::MAX);
         const OTHER: Cpu = Cpu::new(0);
-        const P: Bank = PRIVATE;
-        const S: Bank = SHARED;
         Self {
             vcpus,
             intids,

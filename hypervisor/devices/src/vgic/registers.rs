@@ -64,7 +64,7 @@ impl Vgic {
             return Outcome::default();
         }
         self.groups = groups;
-        Outcome::kick(self.disturb_everyone())
+        Outcome::of(self.disturb_everyone())
     }
 
     #[inline]
@@ -129,7 +129,7 @@ impl Vgic {
             Bitmap::SetActive => self.set_active(b, value),
             Bitmap::ClearActive => self.clear_active(vcpu, b, value),
         };
-        Outcome::kick(kick)
+        Outcome::of(kick)
     }
 
     /// Pending and active interrupts of bank `b`. What lies in the reader's own
@@ -259,7 +259,7 @@ impl Vgic {
                 changed |= bit(i);
             }
         }
-        Outcome::kick(self.changed(b, changed))
+        Outcome::of(self.changed(b, changed))
     }
 
     /// `ICFGR`: two bits for each of 16 interrupts, the upper one says edge.
@@ -277,7 +277,7 @@ impl Vgic {
         };
         let changed = bank.edge ^ edge;
         bank.edge = edge;
-        Outcome::kick(self.changed(b, changed))
+        Outcome::of(self.changed(b, changed))
     }
 
     /// `GICD_IROUTER<intid>`.
