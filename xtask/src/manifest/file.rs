@@ -20,7 +20,7 @@ record! {
         /// Partitions, by name.
         partition: Named<PartitionFile>,
         /// Channels, by name.
-        channel: Named<ChannelFile>,
+        channel: Option<Named<ChannelFile>>,
     }
 }
 
@@ -34,13 +34,13 @@ record! {
         /// Size of the memory, or a table with addresses.
         memory: Told<At<MemoryFile>>,
         /// Devices, by their names in board.toml.
-        devices: Told<Option<Vec<At<String>>>>,
+        devices: Option<Told<Vec<At<String>>>>,
         /// Command line for the guest, instead of its own.
-        cmdline: Told<Option<At<String>>>,
+        cmdline: Option<Told<At<String>>>,
         /// `unprotected`: its devices may write anywhere; needs identity.
-        dma: Told<Option<At<Dma>>>,
+        dma: Option<Told<At<Dma>>>,
         /// `trap`: the guest's idling is an exit.
-        idle: Told<Option<Idle>>,
+        idle: Option<Told<Idle>>,
     }
     reserved {
         "mailbox" => "the mailbox comes with a later version",
@@ -94,7 +94,7 @@ record! {
         /// Bytes that they share.
         size: Told<At<Size>>,
         /// Shortest time between two interrupts at a receiver; 100 us if left out.
-        interval: Told<Option<Duration>>,
+        interval: Option<Told<Duration>>,
     }
 }
 

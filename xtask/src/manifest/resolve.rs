@@ -22,7 +22,7 @@ use super::file::{
     PartitionFile,
 };
 use super::mistake::Kind;
-use super::read::{At, Reader, nearest};
+use super::read::{At, Named, Reader, nearest};
 use super::units::Size;
 use super::{Channel, End, Folders, Guest, Image, Partition, Spans};
 
@@ -63,14 +63,14 @@ pub(super) fn resolve(file: &ManifestFile, scope: &Scope, reader: &mut Reader) -
             cure,
         );
     }
-    for name in file.partition.names().chain(file.channel.names()) {
+    for name in file.partition.names().chain(file.channel.iter().flat_map(Named::names)) {
         check_name(name, reader);
     }
     for (name, partition) in file.partition.tables() {
         let partition = scope.partition(name, partition, reader);
         resolved.partitions.extend(partition);
     }
-    for (name, channel) in file.channel.tables() {
+    for (name, channel) in file.channel.iter().flat_map(Named::tables) {
         let channel = connect(name, channel, &names, &resolved, reader);
         resolved.channels.extend(channel);
     }
@@ -113,13 +113,14 @@ impl Scope<'_> {
         reader: &mut Reader,
     ) -> Option<Partition> {
         let guest = file.guest.0.as_ref().and_then(|guest| self.guest(guest, reader));
-        let devices = self.devices(file.devices.0.iter().flatten().flatten(), reader);
+        let devices =
+            self.devices(file.devices.iter().flat_map(|told| told.0.iter().flatten()), reader);
         let memory = file.memory.0.clone().unwrap_or_else(no_memory);
         let table = &memory.value.0;
         let identity = table.identity.unwrap_or(false);
         let guest_address = table.guest.or(if identity { table.host } else { None }).unwrap_or(RAM);
         let host = table.host.or(identity.then_some(guest_address));
-        let dma = file.dma.0.as_ref().and_then(Option::as_ref);
+        let dma = file.dma.as_ref().and_then(|told| told.0.as_ref());
         self.dma(name, &devices, dma, identity, reader);
         let last =
             devices.iter().flat_map(|(device, _)| &device.interrupts).copied().max().unwrap_or(0);
@@ -131,12 +132,16 @@ impl Scope<'_> {
             host,
             identity,
             unprotected_dma: dma.is_some(),
-            trap_idle: file.idle.0.flatten() == Some(Idle::Trap),
+            trap_idle: file.idle.as_ref().is_some_and(|told| told.0 == Some(Idle::Trap)),
             intids: last
                 .saturating_add(1)
                 .clamp(SPI_FIRST * 2, INTID_LIMIT)
                 .next_multiple_of(SPI_FIRST),
-            cmdline: file.cmdline.0.clone().flatten().map(|cmdline| cmdline.value),
+            cmdline: file
+                .cmdline
+                .as_ref()
+                .and_then(|told| told.0.clone())
+                .map(|cmdline| cmdline.value),
             spans: Spans {
                 name: name.span.clone(),
                 guest: file.guest.0.as_ref().map(|guest| guest.span.clone()),
@@ -335,7 +340,11 @@ fn connect(
         name: name.value.clone(),
         ends: rows.map(|row| window(row, &resolved.channels)),
         size: size.value.0,
-        interval_ns: file.interval.0.flatten().map_or(INTERVAL_NS, |interval| interval.0),
+        interval_ns: file
+            .interval
+            .as_ref()
+            .and_then(|told| told.0)
+            .map_or(INTERVAL_NS, |interval| interval.0),
         span: name.span.clone(),
         size_span: size.span.clone(),
     };

@@ -6,7 +6,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::read::{At, Read, Reader, Value};
+use super::read::{Read, Reader, Value};
 
 const SIZES: [(&str, u64); 4] =
     [("bytes", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
@@ -27,7 +27,10 @@ fn quantity(
     units: &[(&str, u64)],
     example: &str,
 ) -> Option<u64> {
-    let text: At<String> = Read::read(value, reader)?;
+    let Some(text) = value.get_ref().as_str() else {
+        reader.wrong_type(value, &format!("a quantity such as \"{example}\""));
+        return None;
+    };
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = unit.trim();
@@ -39,7 +42,7 @@ fn quantity(
     if quantity.is_none() {
         let cure =
             format!("write a whole number and one of {}, such as \"{example}\"", names.join(", "));
-        reader.wrong_value(text.span.clone(), format!("\"{}\" is no quantity", text.value), &cure);
+        reader.wrong_value(value.span(), format!("\"{}\" is no quantity", text), &cure);
     }
     quantity
 }
