@@ -5,7 +5,7 @@
 //! comes again, or fold what has become empty and place what is newly ready,
 //! and leave the live ones alone. Only when a resident interrupt changed or
 //! something does not fit is everything chosen anew (`choose.rs`).
-//! IHI 0069, "ICH_LR<n>_EL2", "ICH_HCR_EL2", "Maintenance interrupts".
+//! IHI 0069, "`ICH_LR<n>_EL2`", "ICH_HCR_EL2", "Maintenance interrupts".
 
 use super::bank::{Bits, DIRTY, ORPHANS, bit};
 use super::{
