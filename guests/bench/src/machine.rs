@@ -216,11 +216,19 @@ fn target(cpu: u64, intid: u64) -> u64 {
     intid << 24 | 1 << cpu
 }
 
-/// Waits for `instructions` or a little longer, so that another CPU reaches its wait.
-pub(crate) fn pause(instructions: u64) {
-    for _ in 0..instructions / 4 {
-        // SAFETY: YIELD changes nothing.
-        unsafe { asm!("yield", options(nomem, nostack)) };
+/// Idles for a fifth of a second, so that a hypervisor finishes what it has begun: output, other CPUs, clearing memory.
+pub(crate) fn settle() {
+    // SAFETY: the timer's interrupt ends the wait; its handler uses only the registers declared lost here.
+    unsafe {
+        asm!(
+            "mrs {due}, cntfrq_el0", "mov {five}, #5", "udiv {due}, {due}, {five}",
+            "mrs {five}, cntvct_el0", "add {due}, {due}, {five}",
+            "msr cntv_cval_el0, {due}", "mov {five}, #1", "msr cntv_ctl_el0, {five}", "isb",
+            "2: wfi", "msr daifclr, #2", "isb", "msr daifset, #2",
+            "mrs {five}, cntvct_el0", "cmp {five}, {due}", "b.lo 2b",
+            due = out(reg) _, five = out(reg) _,
+            out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+        );
     }
 }
 

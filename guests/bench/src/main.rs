@@ -19,6 +19,7 @@
 mod machine;
 mod print;
 mod rows;
+mod spread;
 mod tree;
 
 use machine::Entry;

@@ -3,6 +3,7 @@
 //! double the size of a payload whose size is part of a measurement.
 
 use crate::machine::{load, store};
+use crate::spread::Spread;
 
 /// Data register (PL011 manual, "Register descriptions").
 const DR: u64 = 0x00;
@@ -10,13 +11,6 @@ const DR: u64 = 0x00;
 pub(crate) const FR: u64 = 0x18;
 /// Transmit FIFO full.
 const FR_TXFF: u32 = 1 << 5;
-
-/// What was counted for one row.
-pub(crate) struct Spread {
-    pub smallest: u64,
-    pub median: u64,
-    pub largest: u64,
-}
 
 /// A UART that takes whole lines.
 pub(crate) struct Printer {

@@ -2,11 +2,10 @@
 //! The rows, in the order of the published table.
 
 use crate::machine::{self, BRACKET, Entry};
-use crate::print::{FR, Printer, Spread};
+use crate::print::{FR, Printer};
+use crate::spread::{REPEATS, Rows, Spread};
 use crate::tree::Addresses;
 
-/// How often each operation is repeated.
-const REPEATS: usize = 16;
 const PSCI_VERSION: u64 = 0x8400_0000;
 const SMCCC_VERSION: u64 = 0x8000_0000;
 /// A vendor's fast call that nobody defines.
@@ -20,10 +19,20 @@ const REDISTRIBUTOR: u64 = 0x2_0000;
 /// Instructions of the loop that shows stolen time.
 const BUSY: u64 = 10_000_002;
 
-/// Measures and prints every row.
+/// Measures every row, and prints them all at the end: a console at work
+/// interrupts.
 pub(crate) fn measure(entry: &Entry, at: &Addresses, out: &mut Printer) {
+    let mut rows = Rows::default();
+    one_cpu(entry, at, &mut rows);
+    second_cpu(at, &mut rows);
+    rows.iter().for_each(|(name, spread)| out.row(name, spread));
+}
+
+/// The rows that need one CPU.
+fn one_cpu(entry: &Entry, at: &Addresses, out: &mut Rows) {
     machine::enable_distributor(at.distributor);
     machine::enable_interrupts(at.redistributors);
+    machine::settle();
     out.row("entry", once(entry.physical));
     out.row("counter-offset", once(entry.physical + 1 - entry.virtual_));
     out.row("self-empty", gross(&machine::empty));
@@ -45,11 +54,10 @@ pub(crate) fn measure(entry: &Entry, at: &Addresses, out: &mut Printer) {
     out.row("timer-busy", gross(&|| Some(machine::timer(false))));
     out.row("timer-wfi", gross(&|| Some(machine::timer(true))));
     out.row("stolen", gross(&|| machine::ten_million().map(|count| count - BUSY)));
-    second_cpu(at, out);
 }
 
 /// The rows that need a second CPU.
-fn second_cpu(at: &Addresses, out: &mut Printer) {
+fn second_cpu(at: &Addresses, out: &mut Rows) {
     let started = machine::cpu_on(at.redistributors + REDISTRIBUTOR);
     out.row("cpu-on", started.and_then(once));
     if started.is_none() {
@@ -57,11 +65,11 @@ fn second_cpu(at: &Addresses, out: &mut Printer) {
     }
     let (mut there, mut back) = ([0; REPEATS], [0; REPEATS]);
     for (one_way, round_trip) in there.iter_mut().zip(&mut back) {
-        machine::pause(100_000);
+        machine::settle();
         (*one_way, *round_trip) = machine::ipi();
     }
-    out.row("ipi-one-way", Some(spread(&mut there)));
-    out.row("ipi-round-trip", Some(spread(&mut back)));
+    out.row("ipi-one-way", Some(Spread::of(&mut there)));
+    out.row("ipi-round-trip", Some(Spread::of(&mut back)));
 }
 
 /// What was counted one time only.
@@ -86,17 +94,5 @@ fn gross(operation: &dyn Fn() -> Option<u64>) -> Option<Spread> {
     for count in &mut counts {
         *count = operation()?;
     }
-    Some(spread(&mut counts))
-}
-
-#[inline(never)]
-fn spread(counts: &mut [u64; REPEATS]) -> Spread {
-    for end in 1..REPEATS {
-        for at in (1..=end).rev() {
-            if counts[at] < counts[at - 1] {
-                counts.swap(at, at - 1);
-            }
-        }
-    }
-    Spread { smallest: counts[0], median: counts[REPEATS / 2], largest: counts[REPEATS - 1] }
+    Some(Spread::of(&mut counts))
 }

@@ -11,6 +11,9 @@ pub(crate) const RANGES: usize = 8;
 /// CPUs of the largest machine, and one for those without an identity yet.
 const CPUS: usize = 9;
 
+/// [`Reason::vector`] of what follows a look for interrupts.
+const AFTER_LOOK: u64 = 4;
+
 /// Which CPU runs, as an index.
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 /// Instructions at EL2, by CPU. One thread writes, so relaxed loads and stores lose nothing.
@@ -35,7 +38,7 @@ fn add_one(counter: &AtomicU64) {
 /// Why a path began.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reason {
-    /// Vector: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError.
+    /// Vector: 0 synchronous, 1 IRQ, 2 FIQ, 3 SError; 4 after a look for interrupts.
     pub vector: u64,
     /// ESR_EL2.EC, for synchronous exceptions.
     pub class: u64,
@@ -58,12 +61,14 @@ struct Cpu {
 /// What all CPUs have done.
 pub(crate) struct Counts {
     cpus: Vec<Cpu>,
+    /// All instructions and those of each range, at the first ERET of any CPU.
+    entry: Option<(u64, [u64; RANGES])>,
 }
 
 impl Counts {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
-        Self { cpus: Vec::new() }
+        Self { cpus: Vec::new(), entry: None }
     }
 
     /// What follows runs on the CPU with this identity.
@@ -95,6 +100,10 @@ impl Counts {
 
     /// A path ends, in a guest or waiting.
     pub(crate) fn leave(&mut self, into_guest: bool) {
+        if into_guest && self.entry.is_none() {
+            let all = EXECUTED.iter().map(|count| count.load(Relaxed)).sum();
+            self.entry = Some((all, std::array::from_fn(|range| INSIDE[range].load(Relaxed))));
+        }
         let Some((cpu, executed)) = self.current() else { return };
         if into_guest {
             cpu.boot.get_or_insert(executed);
@@ -104,10 +113,27 @@ impl Counts {
         }
     }
 
-    /// Everything that was counted. The CPUs that had no identity yet are number 0 if there were any.
+    /// A path ends and another begins, once a guest has run.
+    pub(crate) fn look(&mut self) {
+        self.leave(false);
+        if self.entry.is_some() {
+            self.enter(Reason { vector: AFTER_LOOK, class: 0, detail: 0 });
+        }
+    }
+
+    /// Everything that was counted, as lines of words:
+    ///
+    /// ```text
+    /// entry ALL                                      instructions before the first ERET
+    /// cpu IDENTITY EXECUTED BOOT                     one line for each CPU
+    /// path VECTOR CLASS DETAIL LENGTH COUNT          of the CPU named before
+    /// range NAME EXECUTED BEFORE-FIRST-ERET
+    /// ```
     pub(crate) fn report(&self, names: &[&str]) -> String {
         let mut text = String::new();
+        let (entry, inside) = self.entry.unwrap_or_default();
         // Writing to a string does not fail.
+        let _ = writeln!(text, "entry {entry}");
         for (cpu, executed) in self.cpus.iter().zip(&EXECUTED) {
             let Cpu { identity, boot, .. } = cpu;
             let executed = executed.load(Relaxed);
@@ -119,9 +145,9 @@ impl Counts {
                 }
             }
         }
-        for (name, count) in names.iter().zip(&INSIDE) {
+        for ((name, count), before) in names.iter().zip(&INSIDE).zip(inside) {
             let count = count.load(Relaxed);
-            let _ = writeln!(text, "range {name} {count}");
+            let _ = writeln!(text, "range {name} {count} {before}");
         }
         text
     }

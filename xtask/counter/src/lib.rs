@@ -6,10 +6,13 @@
 //! ```text
 //! qemu-system-aarch64 -icount … -plugin libcounter.so,out=FILE,range=NAME:START:END
 //! ```
+//! With `until=user` it reports when the first program at EL0 is about to run.
 //! A **path** is what one CPU executes at EL2 from an exception vector for a
-//! lower level to ERET; a WFI at EL2 ends it. The hypervisor runs with
-//! interrupts masked, so a path is also the time that interrupts wait. What a
-//! CPU does before its first ERET is its boot and no path.
+//! lower level to ERET. The hypervisor runs with interrupts masked, so a path is
+//! also the time that interrupts wait; therefore it ends too where the
+//! hypervisor waits (WFI) or looks whether an interrupt is pending (a read of
+//! ISR_EL1), and what follows a look is a path of its own. What happens before
+//! the first ERET is boot and no path.
 //!
 //! With `-icount` QEMU runs its CPUs in turn on one thread, so the counters
 //! need no locks. CPUs are told apart by TPIDR_EL2, which a hypervisor keeps
@@ -25,9 +28,11 @@ use qemu::{Block, Id, Register};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-/// Encodings of instructions that end a path.
+/// Encodings of instructions that end a path: ERET, WFI, and MRS of ISR_EL1 into any register.
 const ERET: u32 = 0xd69f_03e0;
 const WFI: u32 = 0xd503_207f;
+const MRS_ISR: u32 = 0xd538_c100;
+const REGISTER: u32 = 0x1f;
 /// First vector for exceptions from a lower level in AArch64, and their spacing.
 const LOWER: u64 = 0x400;
 const VECTOR: u64 = 0x80;
@@ -38,6 +43,8 @@ const TABLE: u64 = 0x7ff;
 struct Settings {
     out: String,
     ranges: Vec<Range>,
+    /// Report when the first block of EL0 is translated, and count no further.
+    until_user: bool,
 }
 
 /// An address range whose instructions are counted.
@@ -75,12 +82,14 @@ pub unsafe extern "C" fn qemu_plugin_install(
     argv: *const *const c_char,
 ) -> c_int {
     let count = usize::try_from(argc).unwrap_or(0);
-    let mut settings = Settings { out: String::new(), ranges: Vec::new() };
+    let mut settings = Settings { out: String::new(), ranges: Vec::new(), until_user: false };
     for index in 0..count {
         // SAFETY: QEMU passes this many strings.
         let word = unsafe { CStr::from_ptr(*argv.add(index)) }.to_string_lossy();
         if settings.read(&word).is_none() {
-            eprintln!("counter: {word}: give out=FILE and at most {RANGES} range=NAME:START:END");
+            eprintln!(
+                "counter: {word}: give out=FILE, until=user and at most {RANGES} range=NAME:START:END"
+            );
             return 1;
         }
     }
@@ -95,6 +104,7 @@ impl Settings {
     /// Reads one word of the command line.
     fn read(&mut self, word: &str) -> Option<()> {
         match word.split_once('=')? {
+            ("until", "user") => self.until_user = true,
             ("out", file) => file.clone_into(&mut self.out),
             ("range", text) if self.ranges.len() < RANGES => self.ranges.push(Range::read(text)?),
             _ => return None,
@@ -131,8 +141,10 @@ fn registers() -> Option<&'static Registers> {
 /// for one exception level, which is the CPU's at this moment.
 extern "C" fn translated(_: Id, block: *mut Block) {
     let (Some(settings), Some(registers)) = (SETTINGS.get(), registers()) else { return };
-    if registers.state.read() >> 2 & 3 != 2 {
-        return;
+    match registers.state.read() >> 2 & 3 {
+        0 if settings.until_user => return report(settings),
+        2 => (),
+        _ => return,
     }
     let vectors = registers.vectors.read();
     // SAFETY: QEMU passed this block to this callback.
@@ -151,6 +163,7 @@ extern "C" fn translated(_: Id, block: *mut Block) {
         match instruction.encoding() {
             ERET => instruction.call(leave, 1),
             WFI => instruction.call(leave, 0),
+            other if other & !REGISTER == MRS_ISR => instruction.call(look, 0),
             _ => (),
         }
     }
@@ -195,10 +208,22 @@ extern "C" fn leave(_: c_uint, returns: *mut c_void) {
     counts().leave(returns.addr() == 1);
 }
 
+/// Runs on a read of ISR_EL1 at EL2.
+extern "C" fn look(_: c_uint, _: *mut c_void) {
+    counts().look();
+}
+
 extern "C" fn ended(_: Id, _: *mut c_void) {
-    let Some(settings) = SETTINGS.get() else { return };
-    let names: Vec<&str> = settings.ranges.iter().map(|range| range.name.as_str()).collect();
-    if let Err(error) = std::fs::write(&settings.out, counts().report(&names)) {
-        eprintln!("counter: {}: {error}", settings.out);
-    }
+    SETTINGS.get().into_iter().for_each(report);
+}
+
+/// Writes the file, once.
+fn report(settings: &Settings) {
+    static WRITTEN: OnceLock<()> = OnceLock::new();
+    WRITTEN.get_or_init(|| {
+        let names: Vec<&str> = settings.ranges.iter().map(|range| range.name.as_str()).collect();
+        if let Err(error) = std::fs::write(&settings.out, counts().report(&names)) {
+            eprintln!("counter: {}: {error}", settings.out);
+        }
+    });
 }
