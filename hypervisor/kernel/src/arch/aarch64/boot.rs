@@ -3,10 +3,11 @@
 //! the heap, what the device tree tells, the console; and the same for the
 //! other CPUs.
 
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use super::map::{self, Map};
 use super::mmio::Frame;
 use super::serial::Serial;
-use super::sysreg::{self, isb, mrs, msr};
+use super::sysreg::{self, isb, msr};
 use super::{CONSOLE_INTID, Local, NAMES, WINDOWS, features, gic};
 use crate::boot::{self, Machine};
 use crate::console;
@@ -103,7 +104,7 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
         unsafe { core::slice::from_raw_parts(bundle as *const u8, record.bundle_len as usize) };
     let names: &'static [u64] = Box::leak(found.cpus.into_boxed_slice());
     NAMES.call_once(|| names);
-    let this = names.iter().position(|name| *name == mrs!("mpidr_el1") & 0xff_00ff_ffff);
+    let this = names.iter().position(|name| *name == MPIDR_EL1.get() & 0xff_00ff_ffff);
     let this = this.ok_or("the device tree does not list this CPU")?;
     start_this_cpu(local(&mut map, this)?)?;
     let file_len = record.bundle_offset + record.bundle_len;

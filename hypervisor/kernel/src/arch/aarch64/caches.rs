@@ -8,24 +8,24 @@
 //! cleaned once more, and the traps end when the caches are on. (Arm ARM,
 //! "Data cache maintenance by set/way"; HCR_EL2.TSW and TVM.)
 
+use aarch64_cpu::registers::{AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CONTEXTIDR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, Readable, Writeable};
 use super::state::Hcr;
-use super::sysreg::{mrs, msr};
 use super::vcpu::Vcpu;
 use crate::fault::GuestFault;
 use crate::run::Next;
 use devices::esr::Register;
 
-const SCTLR_EL1: u32 = Register::new(3, 0, 1, 0, 0).number();
-const TTBR0_EL1: u32 = Register::new(3, 0, 2, 0, 0).number();
-const TTBR1_EL1: u32 = Register::new(3, 0, 2, 0, 1).number();
-const TCR_EL1: u32 = Register::new(3, 0, 2, 0, 2).number();
-const ESR_EL1: u32 = Register::new(3, 0, 5, 2, 0).number();
-const FAR_EL1: u32 = Register::new(3, 0, 6, 0, 0).number();
-const AFSR0_EL1: u32 = Register::new(3, 0, 5, 1, 0).number();
-const AFSR1_EL1: u32 = Register::new(3, 0, 5, 1, 1).number();
-const MAIR_EL1: u32 = Register::new(3, 0, 10, 2, 0).number();
-const AMAIR_EL1: u32 = Register::new(3, 0, 10, 3, 0).number();
-const CONTEXTIDR_EL1: u32 = Register::new(3, 0, 13, 0, 1).number();
+const SCTLR: u32 = Register::new(3, 0, 1, 0, 0).number();
+const TTBR0: u32 = Register::new(3, 0, 2, 0, 0).number();
+const TTBR1: u32 = Register::new(3, 0, 2, 0, 1).number();
+const TCR: u32 = Register::new(3, 0, 2, 0, 2).number();
+const ESR: u32 = Register::new(3, 0, 5, 2, 0).number();
+const FAR: u32 = Register::new(3, 0, 6, 0, 0).number();
+const AFSR0: u32 = Register::new(3, 0, 5, 1, 0).number();
+const AFSR1: u32 = Register::new(3, 0, 5, 1, 1).number();
+const MAIR: u32 = Register::new(3, 0, 10, 2, 0).number();
+const AMAIR: u32 = Register::new(3, 0, 10, 3, 0).number();
+const CONTEXTIDR: u32 = Register::new(3, 0, 13, 0, 1).number();
 
 /// SCTLR_EL1: MMU and data caches on.
 const CACHES_ON: u64 = 1 << 2 | 1;
@@ -48,17 +48,17 @@ impl Vcpu {
         value: u64,
     ) -> Result<Next, GuestFault> {
         match number {
-            SCTLR_EL1 => return Ok(self.set_sctlr(value)),
-            TTBR0_EL1 => msr!("ttbr0_el1", value),
-            TTBR1_EL1 => msr!("ttbr1_el1", value),
-            TCR_EL1 => msr!("tcr_el1", value),
-            ESR_EL1 => msr!("esr_el1", value),
-            FAR_EL1 => msr!("far_el1", value),
-            AFSR0_EL1 => msr!("afsr0_el1", value),
-            AFSR1_EL1 => msr!("afsr1_el1", value),
-            MAIR_EL1 => msr!("mair_el1", value),
-            AMAIR_EL1 => msr!("amair_el1", value),
-            CONTEXTIDR_EL1 => msr!("contextidr_el1", value),
+            SCTLR => return Ok(self.set_sctlr(value)),
+            TTBR0 => TTBR0_EL1.set(value),
+            TTBR1 => TTBR1_EL1.set(value),
+            TCR => TCR_EL1.set(value),
+            ESR => ESR_EL1.set(value),
+            FAR => FAR_EL1.set(value),
+            AFSR0 => AFSR0_EL1.set(value),
+            AFSR1 => AFSR1_EL1.set(value),
+            MAIR => MAIR_EL1.set(value),
+            AMAIR => AMAIR_EL1.set(value),
+            CONTEXTIDR => CONTEXTIDR_EL1.set(value),
             _ => return Err(GuestFault::Undefined),
         }
         Ok(Next::Resume)
@@ -66,9 +66,9 @@ impl Vcpu {
 
     /// A write to SCTLR_EL1: cleans when the caches go on or off.
     fn set_sctlr(&mut self, value: u64) -> Next {
-        let before = mrs!("sctlr_el1") & CACHES_ON == CACHES_ON;
+        let before = SCTLR_EL1.get() & CACHES_ON == CACHES_ON;
         let after = value & CACHES_ON == CACHES_ON;
-        msr!("sctlr_el1", value);
+        SCTLR_EL1.set(value);
         if after {
             self.trap_virtual_memory(false);
         }
@@ -89,6 +89,6 @@ impl Vcpu {
         let mut traps = Hcr::from_bits_retain(self.controls.traps);
         traps.set(Hcr::TVM, on);
         self.controls.traps = traps.bits();
-        msr!("hcr_el2", self.controls.traps);
+        HCR_EL2.set(self.controls.traps);
     }
 }

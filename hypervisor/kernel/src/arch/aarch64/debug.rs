@@ -3,6 +3,7 @@
 //! the vCPU that owns the CPU and do not trap (Arm ARM, "AArch64 Self-hosted
 //! Debug", "The Performance Monitors Extension").
 
+use aarch64_cpu::registers::{ID_AA64DFR0_EL1, MDSCR_EL1, OSLAR_EL1, Readable, Writeable};
 use super::sysreg::{mrs, msr};
 
 /// Clears breakpoint, watchpoint or event counter `$n` and those below it, `$count` in all.
@@ -17,10 +18,10 @@ macro_rules! clear {
 
 /// No breakpoint, no watchpoint, no counter runs; nothing of an earlier guest is left in them.
 pub(super) fn reset() {
-    msr!("mdscr_el1", 0);
-    msr!("oslar_el1", 0);
+    MDSCR_EL1.set(0);
+    OSLAR_EL1.set(0);
     msr!("osdlr_el1", 0);
-    let dfr0 = mrs!("id_aa64dfr0_el1");
+    let dfr0 = ID_AA64DFR0_EL1.get();
     breakpoints(dfr0 >> 12 & 0xf);
     watchpoints(dfr0 >> 20 & 0xf);
     if has_monitor(dfr0) {
@@ -35,7 +36,7 @@ fn has_monitor(dfr0: u64) -> bool {
 
 /// Event counters of this CPU's PMU (PMCR_EL0.N), zero without one.
 pub(super) fn event_counters() -> u64 {
-    if has_monitor(mrs!("id_aa64dfr0_el1")) { mrs!("pmcr_el0") >> 11 & 0x1f } else { 0 }
+    if has_monitor(ID_AA64DFR0_EL1.get()) { mrs!("pmcr_el0") >> 11 & 0x1f } else { 0 }
 }
 
 /// Clears breakpoints 0 to `last`.

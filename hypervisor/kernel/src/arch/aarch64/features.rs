@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What this CPU has, read once per CPU from its ID registers, and whether it
 //! has what Bulkhead needs.
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1, ID_AA64PFR1_EL1, Readable};
 
-use super::sysreg::mrs;
 
 /// Optional features that change what the kernel does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,11 @@ fn field(register: u64, shift: u32) -> u64 {
 /// Reads them.
 #[must_use]
 pub(super) fn features() -> Features {
-    let mmfr0 = mrs!("id_aa64mmfr0_el1");
-    let mmfr1 = mrs!("id_aa64mmfr1_el1");
-    let mmfr2 = mrs!("id_aa64mmfr2_el1");
-    let pfr0 = mrs!("id_aa64pfr0_el1");
-    let pfr1 = mrs!("id_aa64pfr1_el1");
+    let mmfr0 = ID_AA64MMFR0_EL1.get();
+    let mmfr1 = ID_AA64MMFR1_EL1.get();
+    let mmfr2 = ID_AA64MMFR2_EL1.get();
+    let pfr0 = ID_AA64PFR0_EL1.get();
+    let pfr1 = ID_AA64PFR1_EL1.get();
     Features {
         pa_range: field(mmfr0, 0) as u8,
         lor: field(mmfr1, 16) != 0,
@@ -44,11 +44,11 @@ pub(super) fn features() -> Features {
 /// Why this CPU cannot run Bulkhead, with the cure; none if it can.
 #[must_use]
 pub(super) fn missing() -> Option<&'static str> {
-    let mmfr0 = mrs!("id_aa64mmfr0_el1");
+    let mmfr0 = ID_AA64MMFR0_EL1.get();
     if field(mmfr0, 28) == 0xf {
         return Some("this CPU has no 4 KiB translation granule; use one that has");
     }
-    if field(mrs!("id_aa64pfr0_el1"), 24) == 0 {
+    if field(ID_AA64PFR0_EL1.get(), 24) == 0 {
         return Some(
             "no GICv3 system registers; give the machine a GICv3 (QEMU: -M virt,gic-version=3)",
         );

@@ -5,8 +5,9 @@
 //! counter, so nothing but the partition's own memory can be read; a result
 //! that is not normal memory is refused.
 
+use aarch64_cpu::registers::{PAR_EL1, Readable, Writeable};
 use super::memory;
-use super::sysreg::{self, isb, mrs, msr};
+use super::sysreg::{self, isb};
 use paging::HostPhys;
 
 /// The instruction; none if its page has gone, is a device's, or the guest is AArch32.
@@ -16,7 +17,7 @@ pub(super) fn instruction() -> Option<u32> {
     if pstate & 1 << 4 != 0 || pc & 3 != 0 {
         return None;
     }
-    let own = mrs!("par_el1");
+    let own = PAR_EL1.get();
     // SAFETY: translates the guest's address by stages 1 and 2, which are in the CPU since
     // Vcpu::load; only PAR_EL1 changes, which is put back.
     unsafe {
@@ -27,8 +28,8 @@ pub(super) fn instruction() -> Option<u32> {
         }
     }
     isb();
-    let par = mrs!("par_el1");
-    msr!("par_el1", own);
+    let par = PAR_EL1.get();
+    PAR_EL1.set(own);
     let failed = par & 1 != 0;
     let device = par >> 56 & 0xf0 == 0;
     if failed || device {

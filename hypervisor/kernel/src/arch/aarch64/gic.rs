@@ -6,8 +6,9 @@
 //! the priority at once, and a guest's own deactivation, through a list
 //! register with the hardware bit, ends a guest's interrupt.
 
+use aarch64_cpu::registers::{ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP0R1_EL2, ICH_AP0R2_EL2, ICH_AP0R3_EL2, ICH_AP1R0_EL2, ICH_AP1R1_EL2, ICH_AP1R2_EL2, ICH_AP1R3_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1, Readable, Writeable};
 use super::mmio::Frame;
-use super::sysreg::{dsb_sy, isb, mrs, msr};
+use super::sysreg::{isb, mrs, msr};
 use crate::interrupt::Interrupt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use devices::vgic::{ICH_HCR_ENABLE, ListRegisters};
@@ -70,7 +71,7 @@ pub(super) fn start(distributor: Frame, redistributors: Frame) {
 
 /// This CPU's redistributor: the one whose GICR_TYPER names its affinity.
 fn redistributor(gic: &Gic) -> Option<Frame> {
-    let mpidr = mrs!("mpidr_el1");
+    let mpidr = MPIDR_EL1.get();
     let affinity = (mpidr >> 32 & 0xff) << 24 | mpidr & 0xff_ffff;
     let mut offset = 0;
     loop {
@@ -106,7 +107,7 @@ pub(super) fn start_cpu() -> bool {
         1 << KICK | 1 << MAINTENANCE | 1 << DEADLINE | GUEST_PPIS,
     );
     // System registers for EL2 and EL1, no bypass.
-    msr!("icc_sre_el2", 0xf);
+    ICC_SRE_EL2.set(0xf);
     isb();
     msr!("icc_pmr_el1", 0xff);
     msr!("icc_bpr1_el1", 0);
@@ -216,20 +217,20 @@ impl Kick {
 /// How many list registers there are.
 #[must_use]
 pub(super) fn list_registers() -> usize {
-    (mrs!("ich_vtr_el2") & 0x1f) as usize + 1
+    (ICH_VTR_EL2.get() & 0x1f) as usize + 1
 }
 
 /// Nothing of an earlier guest is left in the virtual interface, and none of
 /// its own interrupts stays active on this CPU.
 pub(super) fn quiet() {
-    msr!("ich_hcr_el2", 0);
+    ICH_HCR_EL2.set(0);
     let mut lists = Lists;
     for n in 0..lists.count() {
         lists.write(n, 0);
     }
     active_priorities();
-    msr!("ich_vmcr_el2", 0);
-    msr!("ich_hcr_el2", ICH_HCR_ENABLE);
+    ICH_VMCR_EL2.set(0);
+    ICH_HCR_EL2.set(ICH_HCR_ENABLE);
     if let Some(frame) = GIC.get().and_then(redistributor) {
         frame.write32(GICR_SGI_FRAME + ICPENDR, GUEST_PPIS);
         frame.write32(GICR_SGI_FRAME + ICACTIVER, GUEST_PPIS);
@@ -238,18 +239,18 @@ pub(super) fn quiet() {
 
 /// Clears the active priorities, of which there are 1, 2 or 4 registers a group.
 fn active_priorities() {
-    let preemption_bits = (mrs!("ich_vtr_el2") >> 26 & 7) + 1;
-    msr!("ich_ap0r0_el2", 0);
-    msr!("ich_ap1r0_el2", 0);
+    let preemption_bits = (ICH_VTR_EL2.get() >> 26 & 7) + 1;
+    ICH_AP0R0_EL2.set(0);
+    ICH_AP1R0_EL2.set(0);
     if preemption_bits >= 6 {
-        msr!("ich_ap0r1_el2", 0);
-        msr!("ich_ap1r1_el2", 0);
+        ICH_AP0R1_EL2.set(0);
+        ICH_AP1R1_EL2.set(0);
     }
     if preemption_bits >= 7 {
-        msr!("ich_ap0r2_el2", 0);
-        msr!("ich_ap1r2_el2", 0);
-        msr!("ich_ap0r3_el2", 0);
-        msr!("ich_ap1r3_el2", 0);
+        ICH_AP0R2_EL2.set(0);
+        ICH_AP1R2_EL2.set(0);
+        ICH_AP0R3_EL2.set(0);
+        ICH_AP1R3_EL2.set(0);
     }
 }
 
@@ -312,12 +313,12 @@ impl ListRegisters for Lists {
 
     #[inline]
     fn eoi_count(&self) -> u32 {
-        (mrs!("ich_hcr_el2") >> 27 & 0x1f) as u32
+        (ICH_HCR_EL2.get() >> 27 & 0x1f) as u32
     }
 
     #[inline]
     fn control(&mut self, hcr: u64) {
-        msr!("ich_hcr_el2", hcr);
+        ICH_HCR_EL2.set(hcr);
     }
 
     #[inline]

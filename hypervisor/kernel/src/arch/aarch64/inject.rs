@@ -2,7 +2,8 @@
 //! An exception for a guest, taken to its EL1 as the hardware would take it
 //! (Arm ARM, "Exception entry", pseudocode AArch64.TakeException).
 
-use super::sysreg::{self, mrs, msr};
+use aarch64_cpu::registers::{ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, SCTLR_EL1, SPSR_EL1, VBAR_EL1, Readable, Writeable};
+use super::sysreg::{self};
 
 const CURRENT_SP0: u64 = 0x000;
 const CURRENT_SPX: u64 = 0x200;
@@ -46,13 +47,13 @@ pub(super) fn enter(syndrome: u64, address: Option<u64>) {
         0b00000 => LOWER_64,
         _ => LOWER_32,
     };
-    msr!("esr_el1", syndrome);
+    ESR_EL1.set(syndrome);
     if let Some(address) = address {
-        msr!("far_el1", address);
+        FAR_EL1.set(address);
     }
-    msr!("elr_el1", sysreg::pc());
-    msr!("spsr_el1", pstate);
-    sysreg::set_pc(mrs!("vbar_el1").wrapping_add(vector));
+    ELR_EL1.set(sysreg::pc());
+    SPSR_EL1.set(pstate);
+    sysreg::set_pc(VBAR_EL1.get().wrapping_add(vector));
     sysreg::set_pstate(pstate_at_entry(pstate));
 }
 
@@ -62,9 +63,9 @@ fn pstate_at_entry(before: u64) -> u64 {
     const FLAGS_DIT_UAO: u64 = 0xf << 28 | 1 << 24;
     const PAN: u64 = 1 << 22;
     const SSBS: u64 = 1 << 12;
-    let sctlr = mrs!("sctlr_el1");
+    let sctlr = SCTLR_EL1.get();
     let mut pstate = before & (FLAGS_DIT_UAO | PAN) | sysreg::EL1H_MASKED;
-    let mmfr1 = mrs!("id_aa64mmfr1_el1");
+    let mmfr1 = ID_AA64MMFR1_EL1.get();
     if mmfr1 >> 20 & 0xf != 0 && sctlr & 1 << 23 == 0 {
         pstate |= PAN;
     }

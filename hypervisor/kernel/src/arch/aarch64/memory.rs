@@ -6,6 +6,7 @@
 //! here is cleaned to the point of coherency (Arm ARM, "Cache maintenance
 //! instructions", DC CIVAC), and instructions are made visible (IC IALLUIS).
 
+use aarch64_cpu::registers::{ID_AA64ISAR0_EL1, Readable};
 use super::map::{WINDOW_SIZE, with_window};
 use super::sysreg::{dsb_sy, isb, mrs};
 use super::{cpu_number, windows};
@@ -102,7 +103,7 @@ fn clean_mapped(at: *mut u8, len: usize) {
 /// CRC-32C of `bytes`, continuing `crc`, by the CPU's own instructions.
 #[must_use]
 pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
-    if mrs!("id_aa64isar0_el1") >> 16 & 0xf == 0 {
+    if ID_AA64ISAR0_EL1.get() >> 16 & 0xf == 0 {
         return abi::crc32c::software(crc, bytes);
     }
     let mut crc = !crc;

@@ -2,6 +2,7 @@
 //! System registers that trap: what they read, what a write does. A register
 //! that is not here is undefined to the guest.
 
+use aarch64_cpu::registers::{ACTLR_EL1, Readable};
 use super::sysreg::mrs;
 use super::vcpu::Vcpu;
 use crate::exit::{Direction, RegisterAccess};
@@ -15,7 +16,7 @@ const ICC_SGI1R: u32 = Register::new(3, 0, 12, 11, 5).number();
 const ICC_ASGI1R: u32 = Register::new(3, 0, 12, 11, 6).number();
 const ICC_SGI0R: u32 = Register::new(3, 0, 12, 11, 7).number();
 const ICC_DIR: u32 = Register::new(3, 0, 12, 11, 1).number();
-const ACTLR_EL1: u32 = Register::new(3, 0, 1, 0, 1).number();
+const ACTLR: u32 = Register::new(3, 0, 1, 0, 1).number();
 const DC_ISW: u32 = Register::new(1, 0, 7, 6, 2).number();
 const DC_CSW: u32 = Register::new(1, 0, 7, 10, 2).number();
 const DC_CISW: u32 = Register::new(1, 0, 7, 14, 2).number();
@@ -42,8 +43,8 @@ pub(super) fn answer(access: &RegisterAccess, vcpu: &mut Vcpu) -> Result<(u64, N
     let register = Register::from_number(access.number);
     match (access.number, access.direction) {
         (DC_ISW | DC_CSW | DC_CISW, Direction::Write(_)) => Ok((0, vcpu.clean_by_way())),
-        (ACTLR_EL1, Direction::Read) => Ok((mrs!("actlr_el1"), Next::Resume)),
-        (ACTLR_EL1, Direction::Write(_)) => Ok((0, Next::Resume)),
+        (ACTLR, Direction::Read) => Ok((ACTLR_EL1.get(), Next::Resume)),
+        (ACTLR, Direction::Write(_)) => Ok((0, Next::Resume)),
         (number, Direction::Write(value)) => Ok((0, vcpu.set_virtual_memory(number, value)?)),
         (_, Direction::Read) if is_identity(register) => {
             Ok((idregs::visible(register, host(register)), Next::Resume))

@@ -6,8 +6,9 @@
 //! is not listed there must trap or be absent (ARCHITECTURE.md, "Hidden
 //! features"). Sections of the Arm ARM are the registers' own.
 
+use aarch64_cpu::registers::{AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0, CNTVOFF_EL2, CNTV_CTL_EL0, CNTV_CVAL_EL0, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1, DACR32_EL2, ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, MDCR_EL2, MIDR_EL1, PAR_EL1, SCTLR_EL1, SPSR_EL1, SP_EL0, SP_EL1, TCR_EL1, TPIDRRO_EL0, TPIDR_EL0, TPIDR_EL1, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Readable, Writeable};
 use super::features::Features;
-use super::sysreg::{dsb_sy, isb, mrs, msr};
+use super::sysreg::{dsb_sy, isb, msr};
 
 /// Registers that govern one vCPU.
 #[derive(Clone, Copy, Debug)]
@@ -106,17 +107,17 @@ const SCTLR: u64 = 0x30d0_0800;
 /// Puts these controls and the state after reset into this CPU.
 pub(super) fn reset(controls: &Controls) {
     quiet();
-    msr!("vtcr_el2", controls.stage2_format);
-    msr!("vttbr_el2", controls.stage2);
-    msr!("vmpidr_el2", controls.identity);
-    msr!("vpidr_el2", mrs!("midr_el1"));
-    msr!("hcr_el2", controls.traps);
-    msr!("cptr_el2", CPTR);
+    VTCR_EL2.set(controls.stage2_format);
+    VTTBR_EL2.set(controls.stage2);
+    VMPIDR_EL2.set(controls.identity);
+    msr!("vpidr_el2", MIDR_EL1.get());
+    HCR_EL2.set(controls.traps);
+    CPTR_EL2.set(CPTR);
     msr!("hstr_el2", 0);
-    msr!("cnthctl_el2", CNTHCTL);
-    msr!("cntvoff_el2", 0);
+    CNTHCTL_EL2.set(CNTHCTL);
+    CNTVOFF_EL2.set(0);
     // HPMN: all event counters are the guest's.
-    msr!("mdcr_el2", MDCR | super::debug::event_counters());
+    MDCR_EL2.set(MDCR | super::debug::event_counters());
     system();
     super::debug::reset();
     super::float::reset();
@@ -130,43 +131,43 @@ pub(super) fn reset(controls: &Controls) {
 
 /// Every EL1 and EL0 system register that a guest can write.
 fn system() {
-    msr!("sctlr_el1", SCTLR);
-    msr!("cpacr_el1", 0);
-    msr!("ttbr0_el1", 0);
-    msr!("ttbr1_el1", 0);
-    msr!("tcr_el1", 0);
-    msr!("mair_el1", 0);
-    msr!("amair_el1", 0);
-    msr!("vbar_el1", 0);
-    msr!("esr_el1", 0);
-    msr!("far_el1", 0);
-    msr!("afsr0_el1", 0);
-    msr!("afsr1_el1", 0);
-    msr!("elr_el1", 0);
-    msr!("spsr_el1", 0);
-    msr!("sp_el0", 0);
-    msr!("sp_el1", 0);
-    msr!("tpidr_el0", 0);
-    msr!("tpidrro_el0", 0);
-    msr!("tpidr_el1", 0);
-    msr!("contextidr_el1", 0);
-    msr!("csselr_el1", 0);
-    msr!("par_el1", 0);
-    msr!("cntkctl_el1", 0);
+    SCTLR_EL1.set(SCTLR);
+    CPACR_EL1.set(0);
+    TTBR0_EL1.set(0);
+    TTBR1_EL1.set(0);
+    TCR_EL1.set(0);
+    MAIR_EL1.set(0);
+    AMAIR_EL1.set(0);
+    VBAR_EL1.set(0);
+    ESR_EL1.set(0);
+    FAR_EL1.set(0);
+    AFSR0_EL1.set(0);
+    AFSR1_EL1.set(0);
+    ELR_EL1.set(0);
+    SPSR_EL1.set(0);
+    SP_EL0.set(0);
+    SP_EL1.set(0);
+    TPIDR_EL0.set(0);
+    TPIDRRO_EL0.set(0);
+    TPIDR_EL1.set(0);
+    CONTEXTIDR_EL1.set(0);
+    CSSELR_EL1.set(0);
+    PAR_EL1.set(0);
+    CNTKCTL_EL1.set(0);
     msr!("spsr_abt", 0);
     msr!("spsr_und", 0);
     msr!("spsr_irq", 0);
     msr!("spsr_fiq", 0);
-    msr!("dacr32_el2", 0);
+    DACR32_EL2.set(0);
     msr!("ifsr32_el2", 0);
     msr!("fpexc32_el2", 0x700);
 }
 
 /// Timers and list registers of this CPU are off: nothing acts for a vCPU that is off.
 pub(super) fn quiet() {
-    msr!("cntv_ctl_el0", 0);
-    msr!("cntp_ctl_el0", 0);
-    msr!("cntv_cval_el0", 0);
-    msr!("cntp_cval_el0", 0);
+    CNTV_CTL_EL0.set(0);
+    CNTP_CTL_EL0.set(0);
+    CNTV_CVAL_EL0.set(0);
+    CNTP_CVAL_EL0.set(0);
     super::gic::quiet();
 }

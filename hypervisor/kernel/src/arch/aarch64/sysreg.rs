@@ -4,6 +4,7 @@
 //!
 //! aarch64-cpu's registers serve where a field is set; these serve where a
 //! whole register is read or written, and for names it does not have.
+use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, SPSR_EL2, SP_EL0, SP_EL1, Readable, Writeable};
 
 /// Reads a system register. Reading the registers used in this folder has no
 /// effect on memory; each exists on the CPU it is read on (`features` checked).
@@ -40,43 +41,43 @@ pub(super) const EL1H_MASKED: u64 = 0x3c5;
 /// Exception syndrome of the last exit.
 #[inline(always)]
 pub(super) fn esr() -> u64 {
-    mrs!("esr_el2")
+    ESR_EL2.get()
 }
 
 /// Guest virtual address of the last abort.
 #[inline(always)]
 pub(super) fn far() -> u64 {
-    mrs!("far_el2")
+    FAR_EL2.get()
 }
 
 /// Page of the guest physical address of the last stage-2 abort.
 #[inline(always)]
 pub(super) fn hpfar() -> u64 {
-    mrs!("hpfar_el2")
+    HPFAR_EL2.get()
 }
 
 /// The guest's program counter.
 #[inline(always)]
 pub(super) fn pc() -> u64 {
-    mrs!("elr_el2")
+    ELR_EL2.get()
 }
 
 /// Sets the guest's program counter.
 #[inline(always)]
 pub(super) fn set_pc(pc: u64) {
-    msr!("elr_el2", pc);
+    ELR_EL2.set(pc);
 }
 
 /// The guest's PSTATE.
 #[inline(always)]
 pub(super) fn pstate() -> u64 {
-    mrs!("spsr_el2")
+    SPSR_EL2.get()
 }
 
 /// Sets the guest's PSTATE.
 #[inline(always)]
 pub(super) fn set_pstate(pstate: u64) {
-    msr!("spsr_el2", pstate);
+    SPSR_EL2.set(pstate);
 }
 
 /// Moves the guest past an instruction that was carried out for it: 4 bytes,
@@ -103,8 +104,8 @@ pub(super) fn isb() {
 /// Adds to the stack pointer that the guest's PSTATE selects.
 pub(super) fn add_to_stack_pointer(add: u64) {
     if pstate() & 1 == 0 {
-        msr!("sp_el0", mrs!("sp_el0").wrapping_add(add));
+        SP_EL0.set(SP_EL0.get().wrapping_add(add));
     } else {
-        msr!("sp_el1", mrs!("sp_el1").wrapping_add(add));
+        SP_EL1.set(SP_EL1.get().wrapping_add(add));
     }
 }

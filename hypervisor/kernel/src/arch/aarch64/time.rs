@@ -2,6 +2,7 @@
 //! The generic timer as the kernel uses it: the physical counter, and EL2's own
 //! timer for deadlines (Arm ARM, "The Generic Timer in AArch64 state").
 
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
 use super::sysreg::{isb, mrs, msr};
 
 /// Ticks of the counter since the machine started.
@@ -9,29 +10,29 @@ use super::sysreg::{isb, mrs, msr};
 #[must_use]
 pub fn now() -> u64 {
     isb();
-    mrs!("cntpct_el0")
+    CNTPCT_EL0.get()
 }
 
 /// Ticks that `nanoseconds` last, rounded down.
 #[must_use]
 pub fn ticks(nanoseconds: u64) -> u64 {
-    let frequency = mrs!("cntfrq_el0");
+    let frequency = CNTFRQ_EL0.get();
     let whole = nanoseconds / 1_000_000_000 * frequency;
     whole + nanoseconds % 1_000_000_000 * frequency / 1_000_000_000
 }
 
 /// Interrupts this CPU at `deadline`, unless it is to be interrupted earlier.
 pub fn arm(deadline: u64) {
-    let armed = mrs!("cnthp_ctl_el2") & 1 != 0;
+    let armed = CNTHP_CTL_EL2.get() & 1 != 0;
     if !armed || deadline < mrs!("cnthp_cval_el2") {
         msr!("cnthp_cval_el2", deadline);
-        msr!("cnthp_ctl_el2", 1);
+        CNTHP_CTL_EL2.set(1);
         isb();
     }
 }
 
 /// Does not interrupt this CPU any more.
 pub fn disarm() {
-    msr!("cnthp_ctl_el2", 0);
+    CNTHP_CTL_EL2.set(0);
     isb();
 }
