@@ -8,7 +8,7 @@ use crate::bell::Bell;
 use crate::channel::Port;
 use crate::console;
 use crate::cpu::{Cpu, end_machine};
-use crate::interrupt::{PARTITIONS, move_focus};
+use crate::interrupt::move_focus;
 use crate::partition::{Memory, Partition, Parts, Segment};
 use abi::bundle::Bundle;
 use abi::machine;
@@ -118,7 +118,7 @@ fn build(bundle: &Bundle<'static>, placed: &[Request]) -> &'static [&'static Par
         arch::zero(memory.host, memory.size as usize);
     }
     join(bundle, partitions);
-    PARTITIONS.call_once(|| partitions);
+    arch::shared().partitions.call_once(|| partitions);
     partitions
 }
 
@@ -257,7 +257,7 @@ fn start_others(machine: &mut Machine, cpus: &mut [Option<&'static mut Cpu>]) {
 pub fn panicked(what: fmt::Arguments<'_>) -> ! {
     let cpu = arch::cpu_number();
     console::say_in_panic(format_args!("panic on CPU {cpu}: {what}"));
-    let Some(partitions) = PARTITIONS.get() else {
+    let Some(partitions) = arch::shared().partitions.get() else {
         console::say_last(format_args!("end: failed boot panic on CPU {cpu}"));
         arch::power_off()
     };

@@ -9,7 +9,6 @@
 use crate::arch::{self, Serial, time};
 use crate::terminal::Shown;
 use core::fmt::{self, Write};
-use spin::Mutex;
 
 /// Bytes that wait for the UART.
 const RING: usize = 8192;
@@ -31,7 +30,9 @@ enum Cursor {
     Within(usize),
 }
 
-struct Console {
+/// The UART, what waits for it, and who has its attention.
+#[derive(Debug)]
+pub struct Console {
     serial: Option<Serial>,
     ring: [u8; RING],
     first: usize,
@@ -41,15 +42,11 @@ struct Console {
     escaped: bool,
 }
 
-static CONSOLE: Mutex<Console> = Mutex::new(Console {
-    serial: None,
-    ring: [0; RING],
-    first: 0,
-    len: 0,
-    cursor: Cursor::Home,
-    focus: 0,
-    escaped: false,
-});
+impl Default for Console {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// What was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +60,20 @@ pub enum Typed {
 }
 
 impl Console {
+    /// A console without a UART.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            serial: None,
+            ring: [0; RING],
+            first: 0,
+            len: 0,
+            cursor: Cursor::Home,
+            focus: 0,
+            escaped: false,
+        }
+    }
+
     fn free(&self) -> usize {
         RING - self.len
     }
@@ -126,20 +137,20 @@ impl Console {
 
 /// Gives the console its UART.
 pub fn start(serial: Serial) {
-    CONSOLE.lock().serial = Some(serial);
+    arch::shared().console.lock().serial = Some(serial);
 }
 
 /// Whether there is a UART to say something on.
 #[must_use]
 pub fn is_started() -> bool {
-    CONSOLE.lock().serial.is_some()
+    arch::shared().console.lock().serial.is_some()
 }
 
 /// Shows what a partition's terminal has; false if there is no room and it must
 /// be tried again. `index` and `tag` are the partition's.
 #[must_use]
 pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
-    let mut console = CONSOLE.lock();
+    let mut console = arch::shared().console.lock();
     console.pump(PUMP);
     let most = shown.line.len() + 2 * (tag.len() + 5);
     if console.free() < most {
@@ -170,7 +181,7 @@ pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
 
 /// Moves waiting bytes to the UART; asks to be called again while some are left.
 pub fn pump() {
-    let mut console = CONSOLE.lock();
+    let mut console = arch::shared().console.lock();
     console.pump(PUMP);
     if console.len > 0 {
         time::arm(time::now() + time::ticks(RETRY_NS));
@@ -179,7 +190,7 @@ pub fn pump() {
 
 /// What was typed next, and the partition in focus; none once the UART is empty.
 pub fn typed() -> Option<(Typed, usize)> {
-    let mut console = CONSOLE.lock();
+    let mut console = arch::shared().console.lock();
     let typed = console.typed();
     if typed.is_none()
         && let Some(serial) = console.serial.as_mut()
@@ -191,13 +202,13 @@ pub fn typed() -> Option<(Typed, usize)> {
 
 /// Moves the focus.
 pub fn set_focus(index: usize) {
-    CONSOLE.lock().focus = index;
+    arch::shared().console.lock().focus = index;
 }
 
 /// The partition in focus.
 #[must_use]
 pub fn focus() -> usize {
-    CONSOLE.lock().focus
+    arch::shared().console.lock().focus
 }
 
 struct Line<'a>(&'a mut Console);
@@ -211,7 +222,7 @@ impl Write for Line<'_> {
 
 /// A line of the hypervisor's own.
 pub fn say(line: fmt::Arguments<'_>) {
-    let mut console = CONSOLE.lock();
+    let mut console = arch::shared().console.lock();
     write_line(&mut console, line);
     console.pump(PUMP);
 }
@@ -225,7 +236,7 @@ fn write_line(console: &mut Console, line: fmt::Arguments<'_>) {
 
 /// The last line of a machine that ends, sent to its last byte.
 pub fn say_last(line: fmt::Arguments<'_>) {
-    let mut console = CONSOLE.lock();
+    let mut console = arch::shared().console.lock();
     drain(&mut console);
     write_line(&mut console, line);
     drain(&mut console);
@@ -236,14 +247,14 @@ pub fn say_last(line: fmt::Arguments<'_>) {
 /// Waits a bounded time for the lock, then breaks it.
 pub fn say_in_panic(line: fmt::Arguments<'_>) {
     for _ in 0..100_000 {
-        if let Some(mut console) = CONSOLE.try_lock() {
+        if let Some(mut console) = arch::shared().console.try_lock() {
             write_line(&mut console, line);
             drain(&mut console);
             return;
         }
         arch::relax();
     }
-    arch::break_lock(&CONSOLE);
+    arch::break_lock(&arch::shared().console);
     say(line);
 }
 

@@ -209,7 +209,7 @@ fn finish(partition: &Partition) {
 
 /// All partitions have ended: say how, and switch the machine off.
 pub fn end_machine() -> ! {
-    let partitions = interrupt::PARTITIONS.get().copied().unwrap_or(&[]);
+    let partitions = arch::shared().partitions();
     let failed = partitions.iter().find_map(|partition| match partition.how() {
         End::Fault(why) => Some((partition.name, why)),
         End::Off | End::Restart => None,

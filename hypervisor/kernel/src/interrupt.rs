@@ -7,7 +7,6 @@ use crate::bell::Wish;
 use crate::console::{self, Typed};
 use crate::partition::Partition;
 use crate::run::{Answer, Next};
-use spin::Once;
 
 /// A physical interrupt that was acknowledged. A guest's stays active until the
 /// guest ends it; the others are over.
@@ -26,9 +25,6 @@ pub enum Interrupt {
     /// Nothing was pending any more.
     None,
 }
-
-/// All partitions, for what is typed.
-pub static PARTITIONS: Once<&'static [&'static Partition]> = Once::new();
 
 /// Bytes taken from the UART in one exit.
 const TYPED_AT_ONCE: usize = 32;
@@ -98,7 +94,7 @@ fn deadline(vcpu: &mut Vcpu, partition: &Partition) {
 
 /// Gives what was typed to the partition in focus.
 fn typed() {
-    let partitions = PARTITIONS.get().copied().unwrap_or(&[]);
+    let partitions = arch::shared().partitions();
     for _ in 0..TYPED_AT_ONCE {
         let Some((typed, focus)) = console::typed() else { return };
         match typed {

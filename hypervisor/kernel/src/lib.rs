@@ -20,5 +20,6 @@ pub mod interrupt;
 pub mod memory;
 pub mod partition;
 pub mod run;
+pub mod shared;
 pub mod terminal;
 pub mod work;

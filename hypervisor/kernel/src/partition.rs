@@ -14,12 +14,12 @@
 //! or fills it in steps (work.rs). Nothing is allocated: a restart uses the
 //! same tables, locks and bells again.
 
-use crate::arch::{Platform, Stage2};
+use crate::arch::{self, Platform, Stage2};
 use crate::bell::{Bell, Wish};
 use crate::channel::Port;
 use crate::fault::Why;
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use paging::{GuestPhys, HostPhys};
 
 /// How a partition ends.
@@ -112,9 +112,6 @@ const FAULT: u8 = 0x80;
 /// It has not ended yet.
 const NEVER: u8 = 0x7f;
 
-/// Partitions that have not ended.
-static ALIVE: AtomicUsize = AtomicUsize::new(0);
-
 /// What a partition is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -142,7 +139,7 @@ impl Partition {
     /// A partition whose memory is to be filled.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        ALIVE.fetch_add(1, Ordering::Relaxed);
+        arch::shared().alive.fetch_add(1, Ordering::Relaxed);
         let Parts { name, index, memory, segments, entry, stage2, platform, channels, bells } =
             parts;
         Self {
@@ -270,7 +267,7 @@ impl Partition {
     #[must_use]
     pub fn wiped(&self) -> bool {
         self.phase.store(Phase::Ended as u8, Ordering::Release);
-        ALIVE.fetch_sub(1, Ordering::AcqRel) == 1
+        arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Called on a CPU that panicked: its partition ends here, unwiped, since
@@ -279,7 +276,7 @@ impl Partition {
         self.how.store(FAULT | Why::HypervisorPanic as u8, Ordering::Release);
         let before = self.phase.swap(Phase::Ended as u8, Ordering::AcqRel);
         self.ring(self.everyone(), Wish::STOP);
-        before != Phase::Ended as u8 && ALIVE.fetch_sub(1, Ordering::AcqRel) == 1
+        before != Phase::Ended as u8 && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// One of its vCPUs starts.

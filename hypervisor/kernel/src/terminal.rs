@@ -7,6 +7,7 @@
 //! focus, where BS stops at the tag and CR writes the tag again.
 
 use crate::arch::time;
+use crate::console::{self, PROMPT_NS};
 
 /// Bytes of a line that are kept; a longer one is shown in pieces.
 const LINE: usize = 192;
@@ -207,6 +208,47 @@ impl Terminal {
         } else if self.len + WIDEST > LINE {
             self.len = 0;
             self.known = 0;
+        }
+    }
+
+    /// To be called after the guest wrote: a complete line is shown now, an
+    /// unfinished one later, and a guest that wrote too fast may then go on.
+    /// `index` and `tag` are the partition's.
+    pub fn written(&mut self, index: usize, tag: &str) {
+        if self.is_due() {
+            self.tell(index, tag);
+        } else if self.is_unshown() {
+            time::arm(time::now() + time::ticks(PROMPT_NS));
+        }
+        if let Some(until) = self.throttled_until() {
+            time::arm(until);
+        }
+    }
+
+    /// A time that was asked for has come: the unfinished line is shown. Whether
+    /// a byte would be taken again.
+    #[must_use]
+    pub fn deadline(&mut self, index: usize, tag: &str) -> bool {
+        if self.is_unshown() {
+            self.tell(index, tag);
+        }
+        let space = self.has_space();
+        if let (false, Some(until)) = (space, self.throttled_until()) {
+            time::arm(until);
+        }
+        space
+    }
+
+    /// Shows the line, and how many bytes were dropped before it.
+    fn tell(&mut self, index: usize, tag: &str) {
+        if console::show(index, tag, self.show()) {
+            self.shown();
+            let dropped = self.take_dropped();
+            if dropped > 0 {
+                console::say(format_args!(
+                    "{tag}: {dropped} console bytes dropped, written to a full FIFO"
+                ));
+            }
         }
     }
 

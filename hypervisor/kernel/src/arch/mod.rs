@@ -5,5 +5,11 @@
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod aarch64;
+mod contract;
+#[cfg(not(target_os = "none"))]
+mod fake;
+
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub use aarch64::*;
+#[cfg(not(target_os = "none"))]
+pub use fake::*;

@@ -29,13 +29,16 @@ pub use map::used as memory_used;
 pub use memory::{clean, copy, crc32c, publish_code, zero};
 pub use platform::Platform;
 pub use serial::Serial;
+pub use state::Controls;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
 pub use vcpu::Vcpu;
 
+use aarch64_cpu::registers::{CNTHP_CTL_EL2, Writeable};
+use crate::shared::Shared;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use paging::HostPhys;
 use spin::{Mutex, Once};
-use sysreg::{mrs, msr};
+use sysreg::mrs;
 
 /// What each CPU knows of itself; TPIDR_EL2 points at it.
 #[derive(Debug)]
@@ -53,6 +56,16 @@ static NAMES: Once<&'static [u64]> = Once::new();
 static WINDOWS: AtomicU64 = AtomicU64::new(0);
 /// INTID of the console's UART.
 static CONSOLE_INTID: AtomicU32 = AtomicU32::new(0);
+
+/// What the CPUs of this machine share.
+static SHARED: Shared = Shared::new();
+
+/// What the CPUs of this machine share.
+#[inline]
+#[must_use]
+pub fn shared() -> &'static Shared {
+    &SHARED
+}
 
 /// Number of the CPU that runs this.
 #[must_use]
@@ -112,7 +125,7 @@ pub fn power_off() -> ! {
 
 /// This CPU does nothing any more.
 pub fn stop_cpu() -> ! {
-    msr!("cnthp_ctl_el2", 0);
+    CNTHP_CTL_EL2.set(0);
     loop {
         wait();
     }

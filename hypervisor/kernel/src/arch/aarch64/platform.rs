@@ -8,9 +8,7 @@
 use super::gic::{self, Lists};
 use super::registers;
 use super::vcpu::Vcpu;
-use crate::arch::time;
 use crate::bell::Wish;
-use crate::console::{self, PROMPT_NS};
 use crate::exit::{Direction, MemoryAccess, RegisterAccess};
 use crate::fault::GuestFault;
 use crate::partition::Partition;
@@ -237,14 +235,7 @@ impl Platform {
     /// complete lines are shown, and the interrupt follows.
     #[inline(never)]
     fn uart_touched(&self, uart: &mut Uart, vcpu: &mut Vcpu, partition: &Partition) {
-        if uart.terminal.is_due() {
-            show(uart, partition);
-        } else if uart.terminal.is_unshown() {
-            time::arm(time::now() + time::ticks(PROMPT_NS));
-        }
-        if let Some(until) = uart.terminal.throttled_until() {
-            time::arm(until);
-        }
+        uart.terminal.written(partition.index, partition.name);
         feed(uart);
         let kick = self.uart_line(uart);
         if kick != 0 {
@@ -268,13 +259,8 @@ impl Platform {
     /// guest that wrote too fast may go on.
     pub fn terminal_deadline(&self, vcpu: &mut Vcpu, partition: &Partition) {
         let mut uart = self.uart.lock();
-        if uart.terminal.is_unshown() {
-            show(&mut uart, partition);
-        }
-        if uart.terminal.has_space() {
+        if uart.terminal.deadline(partition.index, partition.name) {
             uart.model.space_returned();
-        } else if let Some(until) = uart.terminal.throttled_until() {
-            time::arm(until);
         }
         let kick = self.uart_line(&mut uart);
         if kick != 0 {
@@ -374,20 +360,6 @@ fn spread(kick: u32, vgic: &mut Vgic, vcpu: &mut Vcpu, partition: &Partition) {
         others |= kick;
     }
     partition.ring(others & !own, Wish::REFRESH);
-}
-
-/// Shows the terminal's line, and the count of what was dropped before it.
-fn show(uart: &mut Uart, partition: &Partition) {
-    if console::show(partition.index, partition.name, uart.terminal.show()) {
-        uart.terminal.shown();
-        let dropped = uart.terminal.take_dropped();
-        if dropped > 0 {
-            console::say(format_args!(
-                "{}: {dropped} console bytes dropped, written to a full FIFO",
-                partition.name
-            ));
-        }
-    }
 }
 
 /// Moves what was typed into the UART's FIFO as far as it fits.

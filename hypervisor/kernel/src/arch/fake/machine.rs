@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The machine behind the fake's functions, as a test holds it in its hands.
+//!
+//! A thread plays one CPU of one machine at a time ([`Machine::on`]). All
+//! machines stay reachable for the program's life: the kernel's partitions do
+//! too, and a leak checker should have nothing to say.
+
+use super::memory::Pages;
+use super::stage2::Store;
+use super::std::cell::Cell;
+use super::std::collections::{BTreeMap, VecDeque};
+use super::std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use super::std::sync::{Mutex, PoisonError};
+use super::std::thread_local;
+use crate::cpu::Cpu;
+use crate::exit::Exit;
+use crate::fault::{GuestFault, Why};
+use crate::interrupt::Interrupt;
+use crate::shared::Shared;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Why a CPU's loop was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The machine was switched off.
+    Machine,
+    /// The CPU does nothing any more.
+    Cpu,
+    /// The CPU has nothing to do, and its test wanted to know.
+    Waiting,
+}
+
+/// What the kernel did to the machine, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Zeros were written to memory.
+    Zeroed {
+        /// First host address.
+        host: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// Bytes were written to memory.
+    Copied {
+        /// First host address.
+        host: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// A range was cleaned to memory.
+    Cleaned {
+        /// First host address.
+        host: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// Copied instructions became visible to fetches.
+    Published,
+    /// A vCPU was started.
+    Loaded {
+        /// Number of its partition.
+        partition: usize,
+        /// Its number.
+        vcpu: usize,
+        /// First instruction.
+        entry: u64,
+        /// First argument.
+        argument: u64,
+    },
+    /// A vCPU was parked.
+    Parked {
+        /// Number of its partition.
+        partition: usize,
+        /// Its number.
+        vcpu: usize,
+    },
+    /// An interrupt reached a partition's interrupt controller.
+    Raised {
+        /// Number of the partition.
+        partition: usize,
+        /// Its number.
+        interrupt: u32,
+    },
+    /// A CPU was kicked.
+    Kicked {
+        /// Number of the CPU.
+        cpu: usize,
+    },
+}
+
+/// What a guest got for an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A memory or port access ended with this value.
+    Access(u64),
+    /// A register access ended with this value.
+    Register(u64),
+    /// A call came back with this result.
+    Call(u64),
+    /// The instruction was skipped.
+    Skipped,
+    /// An exception.
+    Injected(GuestFault),
+    /// The partition stops; this was recorded.
+    Recorded(Why),
+}
+
+/// One CPU.
+#[derive(Debug, Default)]
+pub(super) struct CpuState {
+    pending: VecDeque<Interrupt>,
+    pub(super) deadline: Option<u64>,
+    pub(super) stopped: bool,
+    waited: bool,
+    seated: Option<&'static mut Cpu>,
+}
+
+/// Everything that changes. The lock is held for one function of the fake.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) now: u64,
+    pub(super) off: bool,
+    pub(super) console_cpu: usize,
+    pub(super) room: usize,
+    pub(super) sent: Vec<u8>,
+    pub(super) typed: VecDeque<u8>,
+    pub(super) typed_pending: bool,
+    pub(super) pages: Pages,
+    pub(super) tables: Store,
+    cpus: Vec<CpuState>,
+    /// The CPU that unwinds where it would wait.
+    leaves: Option<usize>,
+    events: Vec<Event>,
+    scripts: BTreeMap<(usize, usize), VecDeque<Exit>>,
+    replies: BTreeMap<(usize, usize), Vec<Reply>>,
+    kept: Vec<&'static [u8]>,
+}
+
+impl State {
+    pub(super) fn log(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    pub(super) fn cpu(&mut self, cpu: usize) -> &mut CpuState {
+        if self.cpus.len() <= cpu {
+            self.cpus.resize_with(cpu + 1, CpuState::default);
+        }
+        #[expect(clippy::indexing_slicing, reason = "the vector was made long enough")]
+        &mut self.cpus[cpu]
+    }
+
+    pub(super) fn is_pending(&mut self, cpu: usize) -> bool {
+        let (now, typed) = (self.now, self.typed_pending && cpu == self.console_cpu);
+        let this = self.cpu(cpu);
+        typed || !this.pending.is_empty() || this.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(super) fn acknowledge(&mut self, cpu: usize) -> Interrupt {
+        if self.typed_pending && cpu == self.console_cpu {
+            return Interrupt::Console;
+        }
+        let now = self.now;
+        let this = self.cpu(cpu);
+        if this.deadline.is_some_and(|deadline| deadline <= now) {
+            this.deadline = None;
+            return Interrupt::Deadline;
+        }
+        this.pending.pop_front().unwrap_or(Interrupt::None)
+    }
+
+    /// Whether the CPU's loop is to be left.
+    pub(super) fn wait(&mut self, cpu: usize) -> bool {
+        let nothing = !self.is_pending(cpu);
+        self.cpu(cpu).waited = nothing;
+        nothing && self.leaves == Some(cpu)
+    }
+
+    /// The next exit of a vCPU; none at the end of its script.
+    pub(super) fn next_exit(&mut self, vcpu: (usize, usize)) -> Option<Exit> {
+        self.scripts.get_mut(&vcpu).and_then(VecDeque::pop_front)
+    }
+
+    pub(super) fn reply(&mut self, vcpu: (usize, usize), reply: Reply) {
+        self.replies.entry(vcpu).or_default().push(reply);
+    }
+}
+
+/// A machine.
+#[derive(Debug)]
+pub struct Machine {
+    /// What its CPUs share.
+    pub shared: Shared,
+    state: Mutex<State>,
+}
+
+thread_local! {
+    static MACHINE: Cell<Option<&'static Machine>> = const { Cell::new(None) };
+    static CPU: Cell<usize> = const { Cell::new(0) };
+}
+
+/// All machines.
+static MACHINES: Mutex<Vec<&'static Machine>> = Mutex::new(Vec::new());
+
+/// The CPU that this thread plays.
+pub(super) fn cpu() -> usize {
+    CPU.get()
+}
+
+/// Leaves the CPU's loop, without the noise of a panic.
+pub(super) fn unwind(why: Stopped) -> ! {
+    resume_unwind(Box::new(why))
+}
+
+impl Machine {
+    /// A machine that was just switched on, which this thread uses from now on.
+    #[must_use]
+    pub fn start() -> &'static Self {
+        let state = State {
+            now: 1000,
+            off: false,
+            console_cpu: 0,
+            room: usize::MAX,
+            sent: Vec::new(),
+            typed: VecDeque::new(),
+            typed_pending: false,
+            pages: Pages::default(),
+            tables: Store::default(),
+            cpus: Vec::new(),
+            leaves: None,
+            events: Vec::new(),
+            scripts: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            kept: Vec::new(),
+        };
+        let machine = Self { shared: Shared::new(), state: Mutex::new(state) };
+        let machine: &'static Self = Box::leak(Box::new(machine));
+        MACHINES.lock().unwrap_or_else(PoisonError::into_inner).push(machine);
+        machine.enter(0);
+        machine
+    }
+
+    /// This thread plays a CPU of this machine from now on.
+    pub fn enter(&'static self, cpu: usize) {
+        MACHINE.set(Some(self));
+        CPU.set(cpu);
+    }
+
+    /// The machine that this thread uses; a fresh one the first time.
+    #[must_use]
+    pub(super) fn current() -> &'static Self {
+        MACHINE.get().unwrap_or_else(Self::start)
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Plays a CPU while `work` runs.
+    ///
+    /// # Errors
+    /// Why the work was left before its end.
+    pub fn on<T>(&'static self, cpu: usize, work: impl FnOnce() -> T) -> Result<T, Stopped> {
+        let before = (MACHINE.get(), CPU.get());
+        self.enter(cpu);
+        let result = catch_unwind(AssertUnwindSafe(work));
+        MACHINE.set(before.0);
+        CPU.set(before.1);
+        result.map_err(|payload| match payload.downcast::<Stopped>() {
+            Ok(stopped) => *stopped,
+            Err(panic) => resume_unwind(panic),
+        })
+    }
+
+    /// One turn of a started CPU's loop.
+    ///
+    /// # Errors
+    /// [`Stopped::Cpu`] if it does nothing any more, [`Stopped::Machine`] after power off.
+    pub fn turn(&'static self, cpu: usize) -> Result<(), Stopped> {
+        if self.is_off() {
+            return Err(Stopped::Machine);
+        }
+        let taken = self.with(|state| {
+            let this = state.cpu(cpu);
+            this.waited = false;
+            this.seated.take_if(|_| !this.stopped)
+        });
+        let seated = taken.ok_or(Stopped::Cpu)?;
+        let result = self.on(cpu, || seated.turn());
+        self.with(|state| state.cpu(cpu).seated = Some(seated));
+        result
+    }
+
+    /// Whether the CPU's last turn found nothing to do, and nothing came since.
+    #[must_use]
+    pub fn is_waiting(&self, cpu: usize) -> bool {
+        self.with(|state| state.cpu(cpu).waited && !state.is_pending(cpu))
+    }
+
+    /// CPUs that the kernel started, in order.
+    #[must_use]
+    pub fn started(&self) -> Vec<usize> {
+        self.with(|state| {
+            let cpus = state.cpus.iter().enumerate();
+            cpus.filter(|(_, cpu)| cpu.seated.is_some()).map(|(number, _)| number).collect()
+        })
+    }
+
+    /// This CPU's loop is to be left where it would wait.
+    pub fn leave_at_wait(&self, cpu: usize) {
+        self.with(|state| state.leaves = Some(cpu));
+    }
+
+    /// Whether the kernel switched the machine off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.with(|state| state.off)
+    }
+
+    /// Time goes on.
+    pub fn advance(&self, nanoseconds: u64) {
+        let ticks = super::time::ticks(nanoseconds);
+        self.with(|state| state.now += ticks);
+    }
+
+    /// What a vCPU will exit with, after what it was given already.
+    pub fn play(&self, partition: usize, vcpu: usize, exits: impl IntoIterator<Item = Exit>) {
+        self.with(|state| state.scripts.entry((partition, vcpu)).or_default().extend(exits));
+    }
+
+    /// What a vCPU got for its exits since the last call.
+    #[must_use]
+    pub fn replies(&self, partition: usize, vcpu: usize) -> Vec<Reply> {
+        self.with(|state| state.replies.remove(&(partition, vcpu)).unwrap_or_default())
+    }
+
+    /// Exits of a vCPU's script that were not played yet.
+    #[must_use]
+    pub fn left(&self, partition: usize, vcpu: usize) -> usize {
+        self.with(|state| state.scripts.get(&(partition, vcpu)).map_or(0, VecDeque::len))
+    }
+
+    /// A physical interrupt comes to a CPU. A kick that waits already stays one.
+    pub fn interrupt(&self, cpu: usize, interrupt: Interrupt) {
+        self.with(|state| {
+            if interrupt == Interrupt::Kick {
+                state.log(Event::Kicked { cpu });
+            }
+            let pending = &mut state.cpu(cpu).pending;
+            if interrupt != Interrupt::Kick || !pending.contains(&Interrupt::Kick) {
+                pending.push_back(interrupt);
+            }
+        });
+    }
+
+    /// Somebody types.
+    pub fn type_in(&self, bytes: &[u8]) {
+        self.with(|state| {
+            state.typed.extend(bytes);
+            state.typed_pending = true;
+        });
+    }
+
+    /// The UART takes this many bytes, and then no more.
+    pub fn set_room(&self, bytes: usize) {
+        self.with(|state| state.room = bytes);
+    }
+
+    /// What the UART has sent since the last call.
+    #[must_use]
+    pub fn sent(&self) -> Vec<u8> {
+        self.with(|state| core::mem::take(&mut state.sent))
+    }
+
+    /// What the kernel did to the machine since the last call.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.with(|state| core::mem::take(&mut state.events))
+    }
+
+    /// Keeps bytes for the program's life.
+    #[must_use]
+    pub fn keep(&self, bytes: Vec<u8>) -> &'static [u8] {
+        let kept: &'static [u8] = bytes.leak();
+        self.with(|state| state.kept.push(kept));
+        kept
+    }
+}
+
+/// What starts CPUs: they are seated, and take their turns when the test says.
+#[derive(Debug)]
+pub struct Starter(());
+
+impl Starter {
+    /// For this thread's machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+
+    /// Starts CPU `number`, which will serve `cpu`.
+    ///
+    /// # Errors
+    /// Never: this machine has every CPU.
+    pub fn start(&mut self, number: usize, cpu: &'static mut Cpu) -> Result<(), &'static str> {
+        Machine::current().with(|state| state.cpu(number).seated = Some(cpu));
+        Ok(())
+    }
+}
+
+impl Default for Starter {
+    fn default() -> Self {
+        Self::new()
+    }
+}

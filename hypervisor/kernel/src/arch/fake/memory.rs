@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Host memory with a write-back cache in front of it, so that it matters
+//! whether what was written was also cleaned: a guest with its caches off reads
+//! [`Machine::memory`], one with caches on [`Machine::cached`].
+//!
+//! What nobody wrote reads as garbage.
+
+use super::machine::{Event, Machine};
+use super::std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use paging::{HostPhys, PAGE};
+
+/// Every byte of memory before it is written.
+pub const GARBAGE: u8 = 0xa5;
+
+type Bytes = Box<[u8]>;
+
+/// One page, in memory and, if it was written since it was cleaned, in the cache.
+#[derive(Debug)]
+struct Page {
+    memory: Bytes,
+    cache: Option<Bytes>,
+}
+
+/// The machine's memory, by page number.
+#[derive(Debug, Default)]
+pub(super) struct Pages(BTreeMap<u64, Page>);
+
+impl Pages {
+    fn page(&mut self, address: u64) -> &mut Page {
+        let garbage = || alloc::vec![GARBAGE; PAGE as usize].into_boxed_slice();
+        self.0.entry(address / PAGE).or_insert_with(|| Page { memory: garbage(), cache: None })
+    }
+
+    /// Writes through a cache.
+    fn store(&mut self, host: u64, bytes: impl Iterator<Item = u8>) {
+        for (address, byte) in (host..).zip(bytes) {
+            let Page { memory, cache } = self.page(address);
+            let line = cache.get_or_insert_with(|| memory.clone());
+            if let Some(slot) = line.get_mut((address % PAGE) as usize) {
+                *slot = byte;
+            }
+        }
+    }
+
+    /// Writes back what the cache has of these pages.
+    fn clean(&mut self, host: u64, len: u64) {
+        for address in (host / PAGE * PAGE..host + len).step_by(PAGE as usize) {
+            let page = self.page(address);
+            if let Some(line) = page.cache.take() {
+                page.memory = line;
+            }
+        }
+    }
+
+    fn read(&mut self, host: u64, len: u64, cached: bool) -> Vec<u8> {
+        let byte = |address: u64| {
+            let Page { memory, cache } = self.page(address);
+            let bytes = cache.as_ref().filter(|_| cached).unwrap_or(memory);
+            bytes.get((address % PAGE) as usize).copied().unwrap_or(GARBAGE)
+        };
+        (host..host + len).map(byte).collect()
+    }
+}
+
+/// Writes zeros and cleans them to memory. `host` and `len` are multiples of 4 KiB.
+pub fn zero(host: HostPhys, len: usize) {
+    Machine::current().with(|state| {
+        state.pages.store(host.get(), core::iter::repeat_n(0, len));
+        state.log(Event::Zeroed { host: host.get(), len: len as u64 });
+    });
+    clean(host, len);
+}
+
+/// Copies bytes and cleans them to memory.
+pub fn copy(host: HostPhys, bytes: &[u8]) {
+    Machine::current().with(|state| {
+        state.pages.store(host.get(), bytes.iter().copied());
+        state.log(Event::Copied { host: host.get(), len: bytes.len() as u64 });
+    });
+    clean(host, bytes.len());
+}
+
+/// Writes what caches hold of a range back to memory and drops it.
+pub fn clean(host: HostPhys, len: usize) {
+    Machine::current().with(|state| {
+        state.pages.clean(host.get(), len as u64);
+        state.log(Event::Cleaned { host: host.get(), len: len as u64 });
+    });
+}
+
+/// Instructions that were copied are fetched anew by every CPU.
+pub fn publish_code() {
+    Machine::current().with(|state| state.log(Event::Published));
+}
+
+/// CRC-32C of `bytes`, continuing `crc`.
+#[must_use]
+pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
+    abi::crc32c::software(crc, bytes)
+}
+
+/// What guests do to memory.
+impl Machine {
+    /// A guest writes with its caches on.
+    pub fn store(&self, host: HostPhys, bytes: &[u8]) {
+        self.with(|state| state.pages.store(host.get(), bytes.iter().copied()));
+    }
+
+    /// What a guest reads with its caches off.
+    #[must_use]
+    pub fn memory(&self, host: HostPhys, len: u64) -> Vec<u8> {
+        self.with(|state| state.pages.read(host.get(), len, false))
+    }
+
+    /// What a guest reads with its caches on.
+    #[must_use]
+    pub fn cached(&self, host: HostPhys, len: u64) -> Vec<u8> {
+        self.with(|state| state.pages.read(host.get(), len, true))
+    }
+}

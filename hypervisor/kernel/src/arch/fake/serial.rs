@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A UART whose output a test reads, and whose input it types.
+
+use super::machine::Machine;
+
+/// The physical UART of this thread's machine.
+#[derive(Debug)]
+pub struct Serial(());
+
+impl Serial {
+    /// The machine's UART. A second one would be the same one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+
+    /// Sends a byte; false if there is no room.
+    pub fn send(&mut self, byte: u8) -> bool {
+        Machine::current().with(|state| {
+            let room = state.room > 0;
+            if room {
+                state.room -= 1;
+                state.sent.push(byte);
+            }
+            room
+        })
+    }
+
+    /// Whether the last byte has left.
+    #[must_use]
+    pub fn sent(&self) -> bool {
+        Machine::current().with(|state| state.room > 0)
+    }
+
+    /// Takes a received byte.
+    pub fn receive(&mut self) -> Option<u8> {
+        Machine::current().with(|state| state.typed.pop_front())
+    }
+
+    /// Ends the receive interrupts, once the FIFO is empty.
+    pub fn received(&mut self) {
+        Machine::current().with(|state| state.typed_pending = false);
+    }
+}
+
+impl Default for Serial {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A vCPU that exits as its script says. At the script's end it waits, as a
+//! guest does that has nothing to do.
+
+use super::machine::{Event, Machine, Reply};
+use super::stage2::Controls;
+use super::{cpu_number, std};
+use crate::console;
+use crate::exit::{Exit, MemoryAccess, RegisterAccess};
+use crate::fault::{GuestFault, Why};
+
+/// A vCPU; its script and what it got are its machine's.
+#[derive(Debug)]
+pub struct Vcpu {
+    partition: usize,
+    index: usize,
+    /// What it waits with is the script's, not the script's end.
+    scripted: bool,
+    pub(super) wants_clean: bool,
+}
+
+impl Vcpu {
+    /// A vCPU with this number, which runs under these controls.
+    #[must_use]
+    pub fn new(index: usize, controls: Controls) -> Self {
+        Self { partition: controls.partition, index, scripted: false, wants_clean: false }
+    }
+
+    /// Its number within its partition.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    fn name(&self) -> (usize, usize) {
+        (self.partition, self.index)
+    }
+
+    fn reply(&self, reply: Reply) {
+        Machine::current().with(|state| state.reply(self.name(), reply));
+    }
+
+    /// Starts afresh at `entry` with `argument`.
+    pub fn load(&mut self, entry: u64, argument: u64) {
+        self.wants_clean = false;
+        let (partition, vcpu) = self.name();
+        let event = Event::Loaded { partition, vcpu, entry, argument };
+        Machine::current().with(|state| state.log(event));
+    }
+
+    /// Nothing of it acts on this CPU any more.
+    pub fn park(&mut self) {
+        let (partition, vcpu) = self.name();
+        Machine::current().with(|state| state.log(Event::Parked { partition, vcpu }));
+    }
+
+    /// A physical interrupt first, then the script.
+    pub fn enter(&mut self) -> Exit {
+        let cpu = cpu_number();
+        let exit = Machine::current().with(|state| {
+            if state.is_pending(cpu) {
+                return Some(Exit::Interrupt);
+            }
+            state.next_exit(self.name())
+        });
+        self.scripted = exit.is_some();
+        exit.unwrap_or(Exit::Idle)
+    }
+
+    /// Whether the partition's memory must be cleaned before the vCPU goes on.
+    #[must_use]
+    pub fn take_clean(&mut self) -> bool {
+        std::mem::take(&mut self.wants_clean)
+    }
+
+    /// Ends a memory access.
+    pub fn complete_memory(&mut self, _access: &MemoryAccess, value: u64) {
+        self.reply(Reply::Access(value));
+    }
+
+    /// Ends a register access.
+    pub fn complete_register(&mut self, _access: &RegisterAccess, value: u64) {
+        self.reply(Reply::Register(value));
+    }
+
+    /// Gives a call its result.
+    pub fn complete_call(&mut self, result: u64) {
+        self.reply(Reply::Call(result));
+    }
+
+    /// The instruction needs nothing more.
+    pub fn skip(&mut self) {
+        if self.scripted {
+            self.reply(Reply::Skipped);
+        }
+    }
+
+    /// Answers a fault inside the guest, or tells that the partition must stop.
+    ///
+    /// # Errors
+    /// Why it must stop.
+    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+        if let GuestFault::Stop(why) = fault {
+            return Err(why);
+        }
+        self.reply(Reply::Injected(fault));
+        Ok(())
+    }
+
+    /// What the guest looked like when its partition was stopped.
+    pub fn record(&self, partition: &str, why: Why) {
+        self.reply(Reply::Recorded(why));
+        console::say(format_args!("{partition}: vCPU {}: {why}", self.index));
+    }
+}

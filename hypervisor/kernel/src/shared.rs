@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the CPUs of one machine share beside their partitions' own doorbells:
+//! the console, who the partitions are, and how many of them have not ended.
+//!
+//! There is one of it in a machine, which `arch` keeps, so that tests on the
+//! host can have many machines side by side.
+
+use crate::console::Console;
+use crate::partition::Partition;
+use core::sync::atomic::AtomicUsize;
+use spin::{Mutex, Once};
+
+/// What all CPUs may reach.
+#[derive(Debug)]
+pub struct Shared {
+    /// The one UART. Its lock is the only one that partitions share.
+    pub console: Mutex<Console>,
+    /// All partitions, in the manifest's order; set once, by boot.
+    pub partitions: Once<&'static [&'static Partition]>,
+    /// Partitions that have not ended.
+    pub alive: AtomicUsize,
+}
+
+impl Shared {
+    /// A machine without partitions.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            console: Mutex::new(Console::new()),
+            partitions: Once::new(),
+            alive: AtomicUsize::new(0),
+        }
+    }
+
+    /// All partitions; none before boot has built them.
+    #[must_use]
+    pub fn partitions(&self) -> &'static [&'static Partition] {
+        self.partitions.get().copied().unwrap_or(&[])
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new()
+    }
+}
