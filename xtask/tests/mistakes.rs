@@ -15,6 +15,7 @@ use xtask::manifest::{self, Folders, ImageKind};
 
 /// Rules that no manifest can break, and why.
 const UNWRITABLE: &[(Rule, &str)] = &[
+    (Rule::Align, "of bytes in flash"),
     (Rule::Short, "of bytes in flash"),
     (Rule::Magic, "of bytes in flash"),
     (Rule::Format, "of bytes in flash"),

@@ -5,13 +5,13 @@
 //! what is damaged, from another build, or against a rule. Whoever holds a
 //! [`Bundle`] may rely on every rule in [`crate::rules`].
 
-use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::crc32c::{self, Step};
 use crate::layout;
 use crate::range::Range;
 use crate::records::{
-    ChannelRecord, CpuRecord, DeviceRecord, FORMAT, Header, MAGIC, Name, PartitionFlags,
+    ALIGN, ChannelRecord, CpuRecord, DeviceRecord, FORMAT, Header, MAGIC, Name, PartitionFlags,
     PartitionRecord, SegmentRecord, Span, Table, name, text,
 };
 use crate::refusal::{Refusal, Rule};
@@ -132,11 +132,17 @@ pub struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    /// Checks the bytes, from the header's first to the payload's last.
+    /// Checks the bytes, from the header's first to the payload's last. They
+    /// lie at a multiple of [`ALIGN`].
     ///
     /// # Errors
     /// The first rule that is broken.
     pub fn open(bytes: &'a [u8], step: Step) -> Result<Self, Refusal> {
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
+            return Err(
+                Refusal::new(Rule::Align).numbers(bytes.as_ptr().addr() as u64, ALIGN as u64)
+            );
+        }
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Refusal::new(Rule::Short))?;
         check_header(bytes, header, step)?;
         let tables = Tables {
@@ -225,7 +231,7 @@ fn check_header(bytes: &[u8], header: &Header, step: Step) -> Result<(), Refusal
 /// The rows of a table, if it lies in the bundle.
 fn table<'a, T>(bytes: &'a [u8], table: Table, what: &str) -> Result<&'a [T], Refusal>
 where
-    T: FromBytes + Immutable + KnownLayout + Unaligned,
+    T: FromBytes + Immutable + KnownLayout,
 {
     let rest = bytes.get(table.offset.get() as usize..);
     rest.and_then(|rest| <[T]>::ref_from_prefix_with_elems(rest, table.count.get() as usize).ok())

@@ -4,7 +4,6 @@
 
 use alloc::vec::Vec;
 
-use zerocopy::little_endian::{U32, U64};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::bundle::Tables;
@@ -12,7 +11,7 @@ use crate::crc32c;
 use crate::layout;
 use crate::records::{
     ChannelRecord, CpuRecord, DeviceRecord, FORMAT, Header, MAGIC, Name, PartitionRecord,
-    SegmentRecord, Span, Table,
+    SegmentRecord, Span, Table, U32, U64,
 };
 
 /// Alignment of a segment's bytes in the bundle.
@@ -59,11 +58,15 @@ impl Draft {
             devices: span(self.devices.len(), devices.len()),
             ..record
         });
-        self.cpus.extend(cpus.iter().map(|cpu| CpuRecord { cpu: U32::new(*cpu) }));
+        self.cpus.extend(cpus.iter().map(|cpu| CpuRecord { cpu: U32::from(*cpu) }));
         self.devices.extend_from_slice(devices);
         for (guest, bytes) in segments {
-            let len = U64::new(bytes.len() as u64);
-            self.segments.push(SegmentRecord { offset: U64::new(0), len, guest: U64::new(guest) });
+            let len = U64::from(bytes.len() as u64);
+            self.segments.push(SegmentRecord {
+                offset: U64::from(0),
+                len,
+                guest: U64::from(guest),
+            });
             self.payload.push(bytes);
         }
     }
@@ -91,23 +94,24 @@ impl Draft {
         let mut end = size_of::<Header>().saturating_add(tables_len);
         for (segment, bytes) in self.segments.iter_mut().zip(&self.payload) {
             let offset = end.next_multiple_of(SEGMENT_ALIGN);
-            segment.offset = U64::new(offset as u64);
+            segment.offset = U64::from(offset as u64);
             end = offset.saturating_add(bytes.len());
         }
         let mut out = Vec::with_capacity(end);
         out.resize(size_of::<Header>(), 0);
         let header = Header {
             magic: MAGIC,
-            format: U32::new(FORMAT),
-            crc: U32::new(0),
-            layout: U64::new(layout::HASH),
-            total_len: U64::new(end as u64),
+            format: U32::from(FORMAT),
+            crc: U32::from(0),
+            layout: U64::from(layout::HASH),
+            total_len: U64::from(end as u64),
             board: self.board,
             partitions: append(&mut out, &self.partitions),
-            cpus: append(&mut out, &self.cpus),
             segments: append(&mut out, &self.segments),
             devices: append(&mut out, &self.devices),
             channels: append(&mut out, &self.channels),
+            // Last: its rows are shorter than the alignment of the others.
+            cpus: append(&mut out, &self.cpus),
             signature: [0; 96],
         };
         for bytes in &self.payload {
@@ -115,7 +119,7 @@ impl Draft {
             out.extend_from_slice(bytes);
         }
         overwrite(&mut out, &header);
-        let crc = U32::new(crc32c::of_bundle(&out, crc32c::software));
+        let crc = U32::from(crc32c::of_bundle(&out, crc32c::software));
         overwrite(&mut out, &Header { crc, ..header });
         out
     }
@@ -123,7 +127,7 @@ impl Draft {
 
 /// Counts are bounded far below; the reader refuses what is not.
 fn narrow(count: usize) -> U32 {
-    U32::new(u32::try_from(count).unwrap_or(u32::MAX))
+    U32::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 fn append<T: IntoBytes + Immutable>(out: &mut Vec<u8>, rows: &[T]) -> Table {

@@ -9,10 +9,11 @@
 //! ```
 //! Offsets count from the header's first byte. A table is named by a [`Table`]
 //! in the header; a record names its own rows in another table by a [`Span`].
-//! `host` addresses are machine addresses, `guest` addresses are IPAs.
+//! The bundle and each table lie at a multiple of [`ALIGN`]: with fields that may
+//! lie anywhere the kernel's checks would be twice as long, since it has no
+//! unaligned loads. `host` addresses are machine addresses, `guest` addresses are IPAs.
 
-use zerocopy::little_endian::{U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First eight bytes of every bundle.
 pub const MAGIC: [u8; 8] = *b"BULKHEAD";
@@ -22,6 +23,51 @@ pub const FORMAT: u32 = 1;
 pub const PLACE_AT_BOOT: u64 = u64::MAX;
 /// Bytes of a name, padded with zeros.
 pub const NAME_LEN: usize = 16;
+
+/// Alignment of a bundle and of its tables.
+pub const ALIGN: usize = 8;
+
+/// A little-endian number of 64 bits.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout,
+)]
+#[repr(transparent)]
+pub struct U64(u64);
+
+impl U64 {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        u64::from_le(self.0)
+    }
+}
+
+impl From<u64> for U64 {
+    fn from(number: u64) -> Self {
+        Self(number.to_le())
+    }
+}
+
+/// A little-endian number of 32 bits.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout,
+)]
+#[repr(transparent)]
+pub struct U32(u32);
+
+impl U32 {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        u32::from_le(self.0)
+    }
+}
+
+impl From<u32> for U32 {
+    fn from(number: u32) -> Self {
+        Self(number.to_le())
+    }
+}
 
 /// A name in ASCII, padded with zeros.
 pub type Name = [u8; NAME_LEN];
@@ -42,7 +88,7 @@ pub fn text(name: &Name) -> &str {
 }
 
 /// Where a table lies in the bundle.
-#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Table {
     /// Bytes from the header's first byte.
@@ -52,7 +98,7 @@ pub struct Table {
 }
 
 /// Consecutive rows of a table.
-#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Span {
     /// First row.
@@ -62,7 +108,7 @@ pub struct Span {
 }
 
 /// Start of the bundle.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Header {
     /// [`MAGIC`].
@@ -105,7 +151,7 @@ bitflags::bitflags! {
 }
 
 /// One partition.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct PartitionRecord {
     /// Name; printable ASCII, unique.
@@ -135,7 +181,7 @@ pub struct PartitionRecord {
 }
 
 /// The CPU one vCPU runs on.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct CpuRecord {
     /// Number of the CPU, in the order the firmware lists them.
@@ -143,7 +189,7 @@ pub struct CpuRecord {
 }
 
 /// Bytes copied into a partition before it starts.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct SegmentRecord {
     /// Bytes from the bundle's first byte; a multiple of 64.
@@ -155,7 +201,7 @@ pub struct SegmentRecord {
 }
 
 /// A device granted to a partition.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct DeviceRecord {
     /// Name in board.toml.
@@ -171,7 +217,7 @@ pub struct DeviceRecord {
 }
 
 /// Memory that two partitions share, with a doorbell each.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct ChannelRecord {
     /// Name; unique.
@@ -185,7 +231,7 @@ pub struct ChannelRecord {
 }
 
 /// What one partition sees of a channel.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct ChannelEnd {
     /// Row in the partitions table.

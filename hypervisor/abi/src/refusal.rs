@@ -29,6 +29,8 @@ macro_rules! rules {
 }
 
 rules! {
+    /// The bundle does not lie at a multiple of eight.
+    Align => "bundle: lies at {at}, not at a multiple of {limit}",
     /// The bundle ends before its header does.
     Short => "bundle: shorter than its header",
     /// Something else lies there.

@@ -80,6 +80,18 @@ fn every_length_but_the_written_one_is_refused() {
 }
 
 #[test]
+fn a_bundle_lies_at_a_multiple_of_eight() {
+    let mut bytes = vec![0; 4];
+    bytes.extend(example::draft().write());
+    let refusal = open(&bytes[4..]).unwrap_err().to_string();
+    assert!(refusal.starts_with("bundle: lies at 0x"), "{refusal}");
+    assert!(
+        refusal.ends_with("4, not at a multiple of 8")
+            || refusal.ends_with("c, not at a multiple of 8")
+    );
+}
+
+#[test]
 fn the_first_thing_that_is_wrong_is_told() {
     let bytes = example::draft().write();
     let refused = |place: usize| {
@@ -92,7 +104,7 @@ fn the_first_thing_that_is_wrong_is_told() {
     assert_eq!(refused(16), "bundle: written by another build of xtask");
     assert!(refused(24).starts_with("bundle: "));
     assert!(refused(400).starts_with("bundle: damaged, CRC-32C 0x"));
-    assert_eq!(open(&[]).unwrap_err().to_string(), "bundle: shorter than its header");
+    assert_eq!(open(&bytes[..10]).unwrap_err().to_string(), "bundle: shorter than its header");
 }
 
 #[test]

@@ -6,9 +6,13 @@ use abi::refusal::Rule;
 /// One sentence for the person who wrote the manifest.
 pub(crate) fn cure(rule: Rule) -> &'static str {
     match rule {
-        Rule::Short | Rule::Magic | Rule::Format | Rule::Layout | Rule::Length | Rule::Checksum => {
-            "write the flash image again"
-        }
+        Rule::Align
+        | Rule::Short
+        | Rule::Magic
+        | Rule::Format
+        | Rule::Layout
+        | Rule::Length
+        | Rule::Checksum => "write the flash image again",
         Rule::Table | Rule::Rows | Rule::Payload | Rule::Intids => {
             "this is a fault of xtask: please report it"
         }

@@ -29,7 +29,9 @@ enum Subject {
 
 fn subject(rule: Rule) -> Subject {
     match rule {
-        Rule::Short | Rule::Magic | Rule::Format | Rule::Layout | Rule::Length => Subject::Nothing,
+        Rule::Align | Rule::Short | Rule::Magic | Rule::Format | Rule::Layout | Rule::Length => {
+            Subject::Nothing
+        }
         Rule::Checksum | Rule::Table | Rule::Rows | Rule::Payload => Subject::Nothing,
         Rule::NoPartition | Rule::ManyPartitions => Subject::Nothing,
         Rule::BadName | Rule::ReservedName | Rule::NameTwice => Subject::Name,

@@ -4,7 +4,7 @@
 use super::{Sink, pairs};
 use crate::bundle::{Tables, label};
 use crate::platform::VCPUS_PER_PARTITION;
-use crate::records::{Name, PartitionRecord, Span, text};
+use crate::records::{Name, PartitionRecord, Span};
 use crate::refusal::{Refusal, Rule};
 
 /// Partitions in one machine: each has a VMID of 8 bits, and zero is nobody's.
@@ -47,13 +47,9 @@ fn follow(tables: &Tables, what: &str, len: usize, span: fn(&PartitionRecord) ->
 
 /// A name is 1 to 16 characters that cannot confuse a console or a shell.
 pub(super) fn is_plain(name: &Name) -> bool {
-    let plain = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-    };
-    let text = text(name);
-    !text.is_empty()
-        && text.bytes().all(plain)
-        && name.iter().skip(text.len()).all(|byte| *byte == 0)
+    let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    let len = name.iter().take_while(|byte| plain(byte)).count();
+    len != 0 && name.iter().skip(len).all(|byte| *byte == 0)
 }
 
 /// Names are plain, and none is the hypervisor's.
@@ -62,7 +58,7 @@ pub(super) fn names_are_plain(tables: &Tables, sink: Sink) {
         if !is_plain(&record.name) {
             sink(Refusal::new(Rule::BadName).what(record.name));
         }
-        if text(&record.name) == OWN_NAME {
+        if record.name == label(OWN_NAME) {
             sink(Refusal::new(Rule::ReservedName).owner(record.name));
         }
     }
