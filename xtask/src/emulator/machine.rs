@@ -95,6 +95,15 @@ impl Machine {
         let _ = self.console.send(bytes.to_vec());
     }
 
+    /// Asks the emulator to end in order, so that its plugins report.
+    pub fn terminate(&self) {
+        let process = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(process) = process {
+            // An emulator that has ended already needs no asking.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        }
+    }
+
     /// Waits for an emulator that has closed its console, or kills it.
     pub fn finish(mut self, kill: bool) -> Result<(ExitStatus, String)> {
         if kill {

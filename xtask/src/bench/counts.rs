@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the plugin `xtask/counter` wrote: exits by reason, path lengths, address ranges.
+
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Vectors for synchronous exceptions and interrupts of a lower level.
+const SYNCHRONOUS: u64 = 0;
+const INTERRUPT: u64 = 1;
+
+/// Why a path began: vector, exception class, detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reason {
+    vector: u64,
+    class: u64,
+    detail: u64,
+}
+
+/// The paths of one CPU.
+#[derive(Debug, Default)]
+pub(super) struct Cpu {
+    /// TPIDR_EL2; zero for what ran before it was set.
+    identity: u64,
+    /// How often each length occurred, by reason.
+    paths: BTreeMap<Reason, BTreeMap<u64, u64>>,
+}
+
+/// What one machine did at EL2.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Instructions before the first guest.
+    pub(super) entry: u64,
+    cpus: Vec<Cpu>,
+    /// Instructions inside the named ranges before the first guest.
+    ranges: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// Reads the plugin's file.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("the counter wrote no {}", file.display()))?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let mut counts = Self::default();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            counts.line(&words).with_context(|| format!("the counter wrote `{line}`"))?;
+        }
+        Ok(counts)
+    }
+
+    fn line(&mut self, words: &[&str]) -> Result<()> {
+        let hex = |word: &str| u64::from_str_radix(word, 16);
+        match words {
+            ["entry", all] => self.entry = all.parse()?,
+            ["cpu", identity, ..] => {
+                self.cpus.push(Cpu { identity: hex(identity)?, paths: BTreeMap::new() });
+            }
+            ["path", vector, class, detail, length, count] => {
+                let reason =
+                    Reason { vector: vector.parse()?, class: hex(class)?, detail: hex(detail)? };
+                let cpu = self.cpus.last_mut().context("a path without a CPU")?;
+                cpu.paths.entry(reason).or_default().insert(length.parse()?, count.parse()?);
+            }
+            ["range", name, _, before] => {
+                self.ranges.insert((*name).to_owned(), before.parse()?);
+            }
+            _ => bail!("unknown words"),
+        }
+        Ok(())
+    }
+
+    /// Instructions in a range before the first guest.
+    pub(super) fn range(&self, name: &str) -> u64 {
+        self.ranges.get(name).copied().unwrap_or(0)
+    }
+
+    /// The longest path and why it began.
+    pub(super) fn longest(&self) -> Option<(u64, String)> {
+        let all = self.cpus.iter().flat_map(|cpu| &cpu.paths);
+        let longest = all.filter_map(|(reason, lengths)| Some((*lengths.keys().next_back()?, reason)));
+        longest.max().map(|(length, reason)| (length, reason.to_string()))
+    }
+
+    /// How often a guest was left: for its own instructions, and for interrupts.
+    pub(super) fn exits(&self) -> (u64, u64) {
+        let of = |vector| self.reasons().iter().filter(|(reason, _)| reason.vector == vector).map(|(_, count)| count).sum();
+        (of(SYNCHRONOUS), of(INTERRUPT))
+    }
+
+    /// Exits of all CPUs by reason.
+    pub(super) fn reasons(&self) -> BTreeMap<Reason, u64> {
+        let mut all = BTreeMap::new();
+        for (reason, lengths) in self.cpus.iter().flat_map(|cpu| &cpu.paths) {
+            *all.entry(*reason).or_default() += lengths.values().sum::<u64>();
+        }
+        all.retain(|reason: &Reason, _| reason.vector <= 3);
+        all
+    }
+
+    /// Lengths of the interrupt paths of CPU `number`, in the order in which CPUs were started.
+    pub(super) fn interrupts(&self, number: usize) -> BTreeMap<u64, u64> {
+        let cpu = self.cpus.iter().filter(|cpu| cpu.identity != 0).nth(number);
+        let lengths = cpu.and_then(|cpu| cpu.paths.iter().find(|(reason, _)| reason.vector == INTERRUPT));
+        lengths.map(|(_, lengths)| lengths.clone()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.vector, self.class) {
+            (1 | 2, _) => f.write_str("interrupt"),
+            (3, _) => f.write_str("system error"),
+            (4, _) => f.write_str("work between guests"),
+            (_, 0x01) => f.write_str("wait for interrupt"),
+            (_, 0x07) => f.write_str("floating point"),
+            (_, 0x16) => f.write_str("HVC"),
+            (_, 0x17) => f.write_str("SMC"),
+            (_, 0x18) => write!(f, "register {}", Register(self.detail)),
+            (_, 0x20) => write!(f, "fetch from {:#x}", self.detail),
+            (_, 0x24) => write!(f, "{}", Page(self.detail)),
+            (_, class) => write!(f, "exception class {class:#x}"),
+        }
+    }
+}
+
+/// A trapped register access, as ESR_EL2.ISS has it.
+struct Register(u64);
+
+impl std::fmt::Display for Register {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let field = |shift: u64, bits: u64| self.0 >> shift & ((1 << bits) - 1);
+        let (op0, op1, crn, crm, op2) =
+            (field(20, 2), field(14, 3), field(10, 4), field(1, 4), field(17, 3));
+        write!(f, "S{op0}_{op1}_C{crn}_C{crm}_{op2}")
+    }
+}
+
+/// A guest's page, by the device that `abi::platform` has there.
+struct Page(u64);
+
+impl std::fmt::Display for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use abi::platform::{CHANNEL_END, CHANNEL_REGISTERS, GICD, GICD_SIZE, GICR, GPIO, UART};
+        let name = match self.0 {
+            page if (GICD..GICD + GICD_SIZE).contains(&page) => "distributor",
+            page if (GICR..UART).contains(&page) => "redistributor",
+            UART => "UART",
+            GPIO => "GPIO",
+            page if (CHANNEL_REGISTERS..CHANNEL_END).contains(&page) => "channel",
+            page => return write!(f, "memory at {page:#x}"),
+        };
+        f.write_str(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "entry 100\ncpu 0 90 0\ncpu 7f00 50 10\npath 0 16 0 90 3\npath 0 24 9000000 142 2\n\
+                        path 1 0 0 106 7\npath 1 0 0 328 1\npath 4 0 0 8349 5\nrange crc 60 40\n";
+
+    #[test]
+    fn exits_are_counted_by_reason() {
+        let counts = Counts::parse(TEXT).unwrap();
+        assert_eq!((counts.entry, counts.range("crc"), counts.exits()), (100, 40, (5, 8)));
+        let reasons: Vec<String> = counts.reasons().keys().map(Reason::to_string).collect();
+        assert_eq!(reasons, ["HVC", "UART", "interrupt"]);
+        assert_eq!(counts.longest(), Some((8349, "work between guests".to_owned())));
+        assert_eq!(counts.interrupts(0), BTreeMap::from([(106, 7), (328, 1)]));
+    }
+
+    #[test]
+    fn a_register_is_named_by_its_encoding() {
+        // ICC_SGI1R_EL1: S3_0_C12_C11_5.
+        assert_eq!(Register(0x3a_3016).to_string(), "S3_0_C12_C11_5");
+    }
+
+    #[test]
+    fn other_words_are_refused() {
+        assert!(Counts::parse("nonsense 1").is_err());
+        assert!(Counts::parse("path 0 16 0 90 3").is_err());
+    }
+}

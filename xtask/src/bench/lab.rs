@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Machines whose counter ticks once for each instruction, bare or under
+//! Bulkhead with the plugin that watches EL2.
+
+use super::Measured;
+use super::counts::Counts;
+use super::figures::Figure;
+use crate::cargo::cargo;
+use crate::emulator::machine::{Event, Machine};
+use crate::emulator::table::Options;
+use crate::guests::Builder;
+use crate::packages::{Installer, QEMU_ARM};
+use crate::process;
+use crate::product::{self, Product};
+use crate::system::System;
+use crate::terminal::Step;
+use crate::workspace::{Workspace, made};
+use anyhow::{Context, Result, bail};
+use elf::ElfBytes;
+use elf::abi::PT_LOAD;
+use elf::endian::LittleEndian;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The CPU of all measurements, with a counter of 1 GHz.
+pub(super) const CPU: &str = "cortex-a57,cntfrq=1000000000";
+/// One instruction takes one nanosecond of the machine's time, and idling none of the host's.
+pub(super) const ONE_TICK: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+/// Functions whose instructions are counted apart, by a part of their symbols.
+const RANGES: [(&str, &str); 2] = [("crc", "6memory6crc32c"), ("zero", "6memory4zero")];
+/// How long nothing may be heard of a machine before this looks at the clock.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Builds and runs the machines.
+pub(super) struct Lab<'a> {
+    /// The workspace.
+    pub(super) workspace: &'a Workspace,
+    /// Installs what is missing.
+    pub(super) installer: &'a Installer,
+    /// Builds guests.
+    pub(super) builder: Builder<'a>,
+    counter: PathBuf,
+    longest: Option<(u64, String)>,
+}
+
+/// How a machine is run.
+pub(super) struct Run<'a> {
+    /// What it measures, for the progress line.
+    pub(super) what: &'a str,
+    /// CPUs of the machine.
+    pub(super) cpus: u32,
+    /// Text on whose appearance the machine is ended; else it ends by itself.
+    pub(super) until: Option<&'a str>,
+    /// Whether counting ends with the first program at EL0.
+    pub(super) until_user: bool,
+    /// The longest time it may take.
+    pub(super) seconds: u64,
+}
+
+impl<'a> Lab<'a> {
+    /// Installs the emulator and builds the plugin.
+    pub(super) fn open(workspace: &'a Workspace, installer: &'a Installer) -> Result<Self> {
+        installer.need(&[&QEMU_ARM])?;
+        let mut build = cargo(workspace);
+        build.args(["build", "--release", "--package", "counter"]);
+        process::run("building counter", &mut build)?;
+        let counter = workspace.target().join("release/libcounter.so");
+        let builder = Builder::new(workspace, installer)?;
+        Ok(Self { workspace, installer, builder, counter, longest: None })
+    }
+
+    /// Builds the system of `tests/bench/NAME.toml`.
+    pub(super) fn build(&mut self, name: &str) -> Result<Product> {
+        let manifest = self.workspace.root().join(format!("tests/bench/{name}.toml"));
+        let system = System::find(self.workspace, &manifest.display().to_string())?;
+        product::build(self.workspace, &mut self.builder, &system)
+    }
+
+    /// Runs a built system under Bulkhead: its console and what was counted at EL2.
+    pub(super) fn run(&mut self, product: &Product, run: &Run) -> Result<(String, Counts)> {
+        let options = Options { cpu: Some(CPU.to_owned()), cpus: Some(run.cpus), ..Options::default() };
+        let mut command = product.emulator(None)?.command(product.file(options.boot), &options);
+        let out = made(self.workspace.target().join("bench"))?.join(format!("{}.counts", product.name));
+        // An old file would pass for this run's.
+        let _ = std::fs::remove_file(&out);
+        let mut plugin = format!("{},out={}", self.counter.display(), out.display());
+        for (name, start, end) in ranges(&product.kernel)? {
+            plugin.push_str(&format!(",range={name}:{start:x}:{end:x}"));
+        }
+        if run.until_user {
+            plugin.push_str(",until=user");
+        }
+        command.args(ONE_TICK).args(["-plugin", &plugin]);
+        let console = play(&command, run)?;
+        let counts = Counts::read(&out)?;
+        if let Some((length, why)) = counts.longest() {
+            let longest = (length, format!("{}: {why}", run.what));
+            self.longest = self.longest.take().max(Some(longest));
+        }
+        Ok((console, counts))
+    }
+
+    /// Runs a machine without a hypervisor.
+    pub(super) fn bare(&self, arguments: &[&str], run: &Run) -> Result<String> {
+        let mut command = Command::new("qemu-system-aarch64");
+        command
+            .args(["-M", "virt,gic-version=3", "-nographic", "-nodefaults", "-serial", "stdio"])
+            .args(["-cpu", CPU, "-smp", &run.cpus.to_string()])
+            .args(ONE_TICK)
+            .args(arguments);
+        play(&command, run)
+    }
+
+    /// The longest path with interrupts masked, of all machines that ran.
+    pub(super) fn longest(&self, measured: &mut Measured) {
+        if let Some((length, why)) = &self.longest {
+            measured.ours.insert("longest-path".to_owned(), figure(*length));
+            measured.notes.push(format!("longest path with interrupts masked: {length}, {why}"));
+        }
+    }
+}
+
+/// A count as a figure.
+pub(super) fn figure(count: u64) -> Figure {
+    Figure::from(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Runs an emulator to its end, or until a line has the text; its console.
+pub(super) fn play(command: &Command, run: &Run) -> Result<String> {
+    let _step = Step::begin(&format!("measuring {}", run.what));
+    let machine = Machine::start(command)?;
+    let (begun, limit) = (Instant::now(), Duration::from_secs(run.seconds));
+    let mut console = Vec::new();
+    let mut asked = false;
+    loop {
+        match machine.next(PATIENCE) {
+            Some(Event::Output(bytes)) => console.extend(bytes),
+            Some(Event::Ended) => break,
+            Some(Event::Input(_) | Event::Signal(_)) | None => (),
+        }
+        let seen = || String::from_utf8_lossy(&console).lines().any(|line| run.until.is_some_and(|text| line.contains(text)));
+        if !asked && run.until.is_some() && seen() {
+            // The plugin reports when the emulator ends in order.
+            machine.terminate();
+            asked = true;
+        }
+        if begun.elapsed() > limit {
+            let said = String::from_utf8_lossy(&console).into_owned();
+            bail!("{}: not done after {} s\n{}", run.what, run.seconds, last_lines(&said));
+        }
+    }
+    let (status, complaints) = machine.finish(false)?;
+    let console = String::from_utf8_lossy(&console).into_owned();
+    if !status.success() {
+        bail!("{}: the emulator ended with {status}\n{}\n{complaints}", run.what, last_lines(&console));
+    }
+    Ok(console)
+}
+
+/// The end of a console.
+fn last_lines(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
+}
+
+/// Name, first and last address of the functions that are counted apart.
+fn ranges(kernel: &Path) -> Result<Vec<(&'static str, u64, u64)>> {
+    let bytes = std::fs::read(kernel).with_context(|| kernel.display().to_string())?;
+    let file = parse(&bytes)?;
+    let (symbols, names) = file.symbol_table()?.context("the hypervisor has no symbols")?;
+    let mut found = Vec::new();
+    for symbol in symbols.iter() {
+        let name = names.get(symbol.st_name as usize).unwrap_or("");
+        for (range, part) in RANGES {
+            if name.contains(part) {
+                found.push((range, symbol.st_value, symbol.st_value + symbol.st_size));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes of an executable that are loaded from its file.
+pub(super) fn loaded_bytes(executable: &Path) -> Result<u64> {
+    let bytes = std::fs::read(executable).with_context(|| executable.display().to_string())?;
+    let file = parse(&bytes)?;
+    let segments = file.segments().context("an executable without segments")?;
+    Ok(segments.iter().filter(|one| one.p_type == PT_LOAD).map(|one| one.p_filesz).sum())
+}
+
+fn parse(bytes: &[u8]) -> Result<ElfBytes<'_, LittleEndian>> {
+    ElfBytes::minimal_parse(bytes).context("an executable that cannot be read")
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rows of the payload `guests/bench`, bare and under Bulkhead, the time
+//! to the guest's first instruction, and sizes.
+
+use super::Measured;
+use super::figures::{Figure, Figures};
+use super::lab::{Lab, Run, figure, loaded_bytes};
+use anyhow::{Context, Result, bail};
+
+/// What the payload's checks of the counter must say.
+const CHECKS: [(&str, i64); 3] =
+    [("self-empty", 3), ("self-four-nops", 4), ("self-ten-million", 10_000_002)];
+/// The payload's row with the counter at its first instructions.
+const ENTRY: &str = "entry";
+
+/// Measures the payload.
+pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
+    let payload = lab.builder.build("bench")?.image.display().to_string();
+    let bare = Run { what: "the payload, bare", cpus: 2, until: None, until_user: false, seconds: 60 };
+    let console = lab.bare(&["-m", "512", "-kernel", &payload], &bare)?;
+    measured.bare = checked(&console, bare.what)?;
+    let entry = measured.bare.get(ENTRY).copied();
+    measured.bare.extend(entry.map(|entry| ("reset-to-entry".to_owned(), entry)));
+
+    let product = lab.build("payload")?;
+    let run = Run { what: "the payload", ..bare };
+    let (console, _) = lab.run(&product, &run)?;
+    measured.ours = checked(&console, run.what)?;
+    measured.ours.insert("program-bytes".to_owned(), figure(loaded_bytes(&product.kernel)?));
+    measured.ours.insert("memory-bytes".to_owned(), figure(memory(&console)?));
+
+    let product = lab.build("entry")?;
+    let run = Run { what: "reset to guest entry", cpus: 1, ..run };
+    let (console, counts) = lab.run(&product, &run)?;
+    let entry = checked(&console, run.what)?.get(ENTRY).copied().context("no row `entry`")?;
+    let (crc, zero) = (figure(counts.range("crc")), figure(counts.range("zero")));
+    measured.ours.insert("reset-to-entry".to_owned(), (entry.value - crc.value - zero.value).into());
+    measured.ours.insert("entry-crc".to_owned(), crc);
+    measured.ours.insert("entry-zero".to_owned(), zero);
+    Ok(())
+}
+
+/// The payload's rows, if its counter ticks once for each instruction.
+pub(super) fn checked(console: &str, what: &str) -> Result<Figures> {
+    let rows: Figures = console.lines().filter_map(row).collect();
+    for (name, expected) in CHECKS {
+        match rows.get(name) {
+            Some(figure) if figure.value == expected && figure.largest == expected => (),
+            Some(figure) if name == "self-ten-million" && figure.value >= expected => (),
+            other => bail!(
+                "{what}: {name} is {}, not {expected}: the emulator does not count instructions",
+                other.map_or("missing".to_owned(), Figure::to_string)
+            ),
+        }
+    }
+    Ok(rows)
+}
+
+/// Reads `… bench: NAME SMALLEST MEDIAN LARGEST`.
+fn row(line: &str) -> Option<(String, Figure)> {
+    let (_, rest) = line.rsplit_once("bench: ")?;
+    let mut words = rest.split_ascii_whitespace();
+    let name = words.next()?.to_owned();
+    let mut number = || words.next()?.parse().ok();
+    let (_smallest, value, largest): (i64, i64, i64) = (number()?, number()?, number()?);
+    Some((name, Figure { value, largest }))
+}
+
+/// What the hypervisor says it uses, in bytes.
+fn memory(console: &str) -> Result<u64> {
+    let line = console.lines().find_map(|line| line.strip_prefix("[bulkhead] memory: "));
+    let kib = line.and_then(|line| line.split(' ').next()?.parse::<u64>().ok());
+    Ok(kib.context("the hypervisor does not say how much memory it uses")? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_behind_any_tag() {
+        let expected = Some(("hvc".to_owned(), Figure { value: 2, largest: 3 }));
+        assert_eq!(row("[bench] bench: hvc 1 2 3"), expected);
+        assert_eq!(row("(XEN) DOM1: bench: hvc 1 2 3"), expected);
+        assert_eq!(row("bench: smc none"), None);
+    }
+
+    #[test]
+    fn a_counter_that_counts_something_else_is_refused() {
+        let good = "bench: self-empty 3 3 3\nbench: self-four-nops 4 4 4\n\
+                    bench: self-ten-million 10000002 10000002 10000002\n";
+        assert!(checked(good, "x").is_ok());
+        assert!(checked(&good.replace("3 3 3", "6 6 6"), "x").is_err());
+    }
+}
