@@ -3,7 +3,6 @@
 //! the heap, what the device tree tells, the console; and the same for the
 //! other CPUs.
 
-use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use super::map::{self, Map};
 use super::mmio::Frame;
 use super::serial::Serial;
@@ -13,6 +12,7 @@ use crate::boot::{self, Machine};
 use crate::console;
 use crate::cpu::Cpu;
 use crate::memory::Heap;
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use abi::bundle::label;
 use abi::placement::Reserved;
 use abi::range::Range;
@@ -74,7 +74,8 @@ extern "C" fn kernel_boot(file: u64, tree: u64, home: u64) -> ! {
     let record = unsafe { ((map::HOME as usize + RECORD) as *const Record).read() };
     let machine = match gather(&record, file, tree, home) {
         Ok(machine) => machine,
-        Err(why) => refuse_early(&record, why),
+        Err(why) if console::is_started() => boot::refuse(format_args!("{why}")),
+        Err(_) => super::stop_cpu(),
     };
     boot::boot(machine)
 }
@@ -86,10 +87,14 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
     }
     let no_room = |_| "the home is too small for the hypervisor's map";
     let mut map = Map::new(home, features::features().pa_range).map_err(no_room)?;
-    map.add(tree, 8, Rights::READ, Kind::Normal).map_err(no_room)?;
-    let bundle = file + record.bundle_offset;
-    map.add(bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(no_room)?;
+    let uart = Range::new(record.uart, if record.uart == 0 { 0 } else { PAGE });
+    let early = frame(&mut map, uart);
     map::activate(map.root());
+    start_console(early);
+    let overlaps = |_| "the device tree or the bundle lies where the hypervisor or its console is";
+    map.add(tree, 8, Rights::READ, Kind::Normal).map_err(overlaps)?;
+    let bundle = file + record.bundle_offset;
+    map.add(bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(overlaps)?;
     ROOT.store(map.root().get(), Ordering::Relaxed);
     WINDOWS.store(map.windows().get(), Ordering::Relaxed);
     let heap = map::allocate(&mut map, HEAP_PAGES).ok_or("no room for the heap")?;
@@ -98,7 +103,7 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
 
     let tree_bytes = map_tree(&mut map, tree)?;
     let found = tree::read(tree_bytes)?;
-    start_devices(&mut map, &found)?;
+    start_devices(&mut map, &found, uart)?;
     // SAFETY: the bundle was mapped, for reading, above; nothing writes to it.
     let bundle_bytes =
         unsafe { core::slice::from_raw_parts(bundle as *const u8, record.bundle_len as usize) };
@@ -134,7 +139,7 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
         frames: frames.into(),
         interrupts,
         bundle: bundle_bytes,
-        map: Starter(map),
+        starter: Starter(map),
     })
 }
 
@@ -152,20 +157,42 @@ fn map_tree(map: &mut Map, tree: u64) -> Result<&'static [u8], &'static str> {
     Ok(unsafe { core::slice::from_raw_parts(tree as *const u8, len as usize) })
 }
 
-/// Maps the interrupt controller and the console, and starts them.
-fn start_devices(map: &mut Map, found: &Found) -> Result<(), &'static str> {
-    let mut frame = |range: Range| {
-        let rights = Rights::READ | Rights::WRITE;
-        map.add(range.start, range.size, rights, Kind::Device).ok()?;
-        // SAFETY: just mapped as Device memory, for ever; the tree says whose registers they
-        // are, and `boot` refuses a bundle that grants them to a partition.
-        Some(unsafe { Frame::new(range.start as usize, range.size as usize) })
-    };
-    let taken = "the device tree's devices overlap each other or memory";
-    let uart = frame(found.uart).ok_or(taken)?;
+/// Maps registers that the kernel drives itself; none if there are none or the
+/// range is taken.
+fn frame(map: &mut Map, range: Range) -> Option<Frame> {
+    let rights = Rights::READ | Rights::WRITE;
+    map.add(range.start, range.size, rights, Kind::Device).ok()?;
+    // SAFETY: just mapped as Device memory, for ever; the board or the device tree says whose
+    // registers they are, and `boot` refuses a bundle that grants them to a partition.
+    Some(unsafe { Frame::new(range.start as usize, range.size as usize) })
+}
+
+/// Gives the console its UART, if it is there.
+fn start_console(uart: Option<Frame>) {
     // SAFETY: the firmware has handed the machine over; nobody else drives its console.
-    console::start(unsafe { Serial::new(uart) }.ok_or("the console's registers are too few")?);
-    gic::start(frame(found.distributor).ok_or(taken)?, frame(found.redistributors).ok_or(taken)?);
+    if let Some(serial) = uart.and_then(|frame| unsafe { Serial::new(frame) }) {
+        console::start(serial);
+    }
+}
+
+/// Maps the interrupt controller and the console, and starts them. `early` is
+/// the board's UART, which is mapped and serves already.
+fn start_devices(map: &mut Map, found: &Found, early: Range) -> Result<(), &'static str> {
+    if found.uart.start != early.start {
+        start_console(frame(map, found.uart));
+    }
+    if !console::is_started() {
+        return Err("no PL011 for the console");
+    }
+    if found.ram.is_empty() {
+        return Err("the device tree lists no memory");
+    }
+    if found.distributor.size == 0 {
+        return Err("no GICv3; give the machine one (QEMU: -M virt,gic-version=3)");
+    }
+    let taken = "the device tree's devices overlap each other or memory";
+    let distributor = frame(map, found.distributor).ok_or(taken)?;
+    gic::start(distributor, frame(map, found.redistributors).ok_or(taken)?);
     Ok(())
 }
 
@@ -188,23 +215,6 @@ fn start_this_cpu(local: &'static Local) -> Result<(), &'static str> {
 fn set_vectors() {
     msr!("vbar_el2", &raw const vectors as u64);
     isb();
-}
-
-/// Says why nothing can be started, before there is a console.
-fn refuse_early(record: &Record, why: &str) -> ! {
-    if console::is_started() {
-        boot::refuse(format_args!("{why}"));
-    }
-    if record.magic == RECORD_MAGIC && record.uart != 0 && !map::is_active() {
-        for part in ["[bulkhead] refused: ", why, "\r\n[bulkhead] end: failed boot ", why, "\r\n"] {
-            for byte in part.bytes() {
-                // SAFETY: the record names the board's UART, which head.s's first tables map
-                // with its gigabyte, if it lies there.
-                unsafe { (record.uart as *mut u32).write_volatile(byte.into()) }
-            }
-        }
-    }
-    super::stop_cpu()
 }
 
 /// The map, for starting other CPUs.

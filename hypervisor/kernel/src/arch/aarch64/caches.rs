@@ -8,11 +8,14 @@
 //! cleaned once more, and the traps end when the caches are on. (Arm ARM,
 //! "Data cache maintenance by set/way"; HCR_EL2.TSW and TVM.)
 
-use aarch64_cpu::registers::{AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CONTEXTIDR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, Readable, Writeable};
 use super::state::Hcr;
 use super::vcpu::Vcpu;
 use crate::fault::GuestFault;
 use crate::run::Next;
+use aarch64_cpu::registers::{
+    AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CONTEXTIDR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, Readable,
+    SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, Writeable,
+};
 use devices::esr::Register;
 
 const SCTLR: u32 = Register::new(3, 0, 1, 0, 0).number();

@@ -42,11 +42,9 @@ fn power(function: u32, x: &[u64; 31]) -> Exit {
     }
     let cut = |value: u64| if function & WIDE != 0 { value } else { u64::from(low(value)) };
     match function {
-        psci::PSCI_CPU_ON_32 | psci::PSCI_CPU_ON_64 => Exit::Power(Power::CpuOn {
-            target: cut(x[1]),
-            entry: cut(x[2]),
-            argument: cut(x[3]),
-        }),
+        psci::PSCI_CPU_ON_32 | psci::PSCI_CPU_ON_64 => {
+            Exit::Power(Power::CpuOn { target: cut(x[1]), entry: cut(x[2]), argument: cut(x[3]) })
+        }
         psci::PSCI_CPU_OFF => Exit::Power(Power::CpuOff),
         psci::PSCI_CPU_SUSPEND_32 | psci::PSCI_CPU_SUSPEND_64 => Exit::Power(Power::Suspend),
         psci::PSCI_AFFINITY_INFO_32 | psci::PSCI_AFFINITY_INFO_64 => {

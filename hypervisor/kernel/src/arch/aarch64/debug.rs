@@ -3,8 +3,8 @@
 //! the vCPU that owns the CPU and do not trap (Arm ARM, "AArch64 Self-hosted
 //! Debug", "The Performance Monitors Extension").
 
-use aarch64_cpu::registers::{ID_AA64DFR0_EL1, MDSCR_EL1, OSLAR_EL1, Readable, Writeable};
 use super::sysreg::{mrs, msr};
+use aarch64_cpu::registers::{ID_AA64DFR0_EL1, MDSCR_EL1, OSLAR_EL1, Readable, Writeable};
 
 /// Clears breakpoint, watchpoint or event counter `$n` and those below it, `$count` in all.
 macro_rules! clear {

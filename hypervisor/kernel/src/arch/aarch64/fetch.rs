@@ -5,9 +5,9 @@
 //! counter, so nothing but the partition's own memory can be read; a result
 //! that is not normal memory is refused.
 
-use aarch64_cpu::registers::{PAR_EL1, Readable, Writeable};
 use super::memory;
 use super::sysreg::{self, isb};
+use aarch64_cpu::registers::{PAR_EL1, Readable, Writeable};
 use paging::HostPhys;
 
 /// The instruction; none if its page has gone, is a device's, or the guest is AArch32.

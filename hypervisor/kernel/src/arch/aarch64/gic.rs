@@ -6,10 +6,14 @@
 //! the priority at once, and a guest's own deactivation, through a list
 //! register with the hardware bit, ends a guest's interrupt.
 
-use aarch64_cpu::registers::{ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP0R1_EL2, ICH_AP0R2_EL2, ICH_AP0R3_EL2, ICH_AP1R0_EL2, ICH_AP1R1_EL2, ICH_AP1R2_EL2, ICH_AP1R3_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1, Readable, Writeable};
 use super::mmio::Frame;
 use super::sysreg::{isb, mrs, msr};
 use crate::interrupt::Interrupt;
+use aarch64_cpu::registers::{
+    ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP0R1_EL2, ICH_AP0R2_EL2, ICH_AP0R3_EL2, ICH_AP1R0_EL2,
+    ICH_AP1R1_EL2, ICH_AP1R2_EL2, ICH_AP1R3_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1,
+    Readable, Writeable,
+};
 use core::sync::atomic::{AtomicU32, Ordering};
 use devices::vgic::{ICH_HCR_ENABLE, ListRegisters};
 use spin::Once;

@@ -2,8 +2,10 @@
 //! An exception for a guest, taken to its EL1 as the hardware would take it
 //! (Arm ARM, "Exception entry", pseudocode AArch64.TakeException).
 
-use aarch64_cpu::registers::{ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, SCTLR_EL1, SPSR_EL1, VBAR_EL1, Readable, Writeable};
 use super::sysreg::{self};
+use aarch64_cpu::registers::{
+    ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, Readable, SCTLR_EL1, SPSR_EL1, VBAR_EL1, Writeable,
+};
 
 const CURRENT_SP0: u64 = 0x000;
 const CURRENT_SPX: u64 = 0x200;

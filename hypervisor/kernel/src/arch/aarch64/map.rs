@@ -11,7 +11,7 @@
 //! the page below each stack is not mapped.
 
 use super::sysreg::{dsb_sy, isb, msr};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use paging::stage1::Stage1;
 use paging::{Error, HostPhys, HostVirt, Kind, Mapping, OutOfTables, PAGE, Rights, Space, Tables};
 use spin::Mutex;
@@ -47,9 +47,6 @@ pub(super) struct Pages {
 
 /// The home's physical address; written once, by [`Map::new`], before other CPUs start.
 static HOME_PHYS: AtomicU64 = AtomicU64::new(0);
-
-/// Whether [`activate`] has run.
-static ACTIVE: AtomicBool = AtomicBool::new(false);
 
 static PAGES: Mutex<Pages> = Mutex::new(Pages { home: 0, next: 0 });
 
@@ -101,13 +98,6 @@ pub(super) struct Map {
 #[must_use]
 pub(super) fn home() -> u64 {
     HOME_PHYS.load(Ordering::Relaxed)
-}
-
-/// Whether a map of the kernel's own is active: the first tables, which map a
-/// gigabyte at its own address, are gone.
-#[must_use]
-pub(super) fn is_active() -> bool {
-    ACTIVE.load(Ordering::Relaxed)
 }
 
 /// Bytes of the home in use: program, tables, stacks and heap.
@@ -190,7 +180,13 @@ impl Map {
     ///
     /// # Errors
     /// As the walker says.
-    pub(super) fn add(&mut self, start: u64, len: u64, rights: Rights, kind: Kind) -> Result<(), Error> {
+    pub(super) fn add(
+        &mut self,
+        start: u64,
+        len: u64,
+        rights: Rights,
+        kind: Kind,
+    ) -> Result<(), Error> {
         let first = start & !(PAGE - 1);
         let mapping = Mapping {
             input: HostVirt::new(first),
@@ -227,7 +223,6 @@ pub(super) fn activate(root: HostPhys) {
     // RES1, WXN, SA, I, C, M.
     msr!("sctlr_el2", 0x30cd_183d);
     isb();
-    ACTIVE.store(true, Ordering::Relaxed);
 }
 
 /// Opens CPU `cpu`'s window on the 2 MiB block at `block`, runs `work` on it, closes it.

@@ -6,10 +6,10 @@
 //! here is cleaned to the point of coherency (Arm ARM, "Cache maintenance
 //! instructions", DC CIVAC), and instructions are made visible (IC IALLUIS).
 
-use aarch64_cpu::registers::{ID_AA64ISAR0_EL1, Readable};
 use super::map::{WINDOW_SIZE, with_window};
 use super::sysreg::{dsb_sy, isb, mrs};
 use super::{cpu_number, windows};
+use aarch64_cpu::registers::{ID_AA64ISAR0_EL1, Readable};
 use paging::HostPhys;
 
 /// Runs `work` on the mapped bytes of a range, piece by piece where it crosses a window's end.

@@ -29,12 +29,12 @@ pub use map::used as memory_used;
 pub use memory::{clean, copy, crc32c, publish_code, zero};
 pub use platform::Platform;
 pub use serial::Serial;
-pub use state::Controls;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
+pub use state::Controls;
 pub use vcpu::Vcpu;
 
-use aarch64_cpu::registers::{CNTHP_CTL_EL2, Writeable};
 use crate::shared::Shared;
+use aarch64_cpu::registers::{CNTHP_CTL_EL2, Writeable};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use paging::HostPhys;
 use spin::{Mutex, Once};

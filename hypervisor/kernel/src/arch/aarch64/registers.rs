@@ -2,12 +2,12 @@
 //! System registers that trap: what they read, what a write does. A register
 //! that is not here is undefined to the guest.
 
-use aarch64_cpu::registers::{ACTLR_EL1, Readable};
 use super::sysreg::mrs;
 use super::vcpu::Vcpu;
 use crate::exit::{Direction, RegisterAccess};
 use crate::fault::GuestFault;
 use crate::run::Next;
+use aarch64_cpu::registers::{ACTLR_EL1, Readable};
 use devices::esr::Register;
 use devices::idregs;
 use devices::vgic::SgiRegister;

@@ -6,9 +6,15 @@
 //! is not listed there must trap or be absent (ARCHITECTURE.md, "Hidden
 //! features"). Sections of the Arm ARM are the registers' own.
 
-use aarch64_cpu::registers::{AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0, CNTVOFF_EL2, CNTV_CTL_EL0, CNTV_CVAL_EL0, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1, DACR32_EL2, ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, MDCR_EL2, MIDR_EL1, PAR_EL1, SCTLR_EL1, SPSR_EL1, SP_EL0, SP_EL1, TCR_EL1, TPIDRRO_EL0, TPIDR_EL0, TPIDR_EL1, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Readable, Writeable};
 use super::features::Features;
 use super::sysreg::{dsb_sy, isb, msr};
+use aarch64_cpu::registers::{
+    AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0,
+    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1,
+    ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, MDCR_EL2, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1,
+    SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1,
+    VBAR_EL1, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
+};
 
 /// Registers that govern one vCPU.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +135,8 @@ pub(super) fn reset(controls: &Controls) {
     isb();
 }
 
-/// Every EL1 and EL0 system register that a guest can write.
+/// Every EL1 and EL0 system register that a guest can write. EL1 is AArch64
+/// (HCR_EL2.RW), so the registers of an AArch32 EL1 cannot be reached.
 fn system() {
     SCTLR_EL1.set(SCTLR);
     CPACR_EL1.set(0);
@@ -154,13 +161,6 @@ fn system() {
     CSSELR_EL1.set(0);
     PAR_EL1.set(0);
     CNTKCTL_EL1.set(0);
-    msr!("spsr_abt", 0);
-    msr!("spsr_und", 0);
-    msr!("spsr_irq", 0);
-    msr!("spsr_fiq", 0);
-    DACR32_EL2.set(0);
-    msr!("ifsr32_el2", 0);
-    msr!("fpexc32_el2", 0x700);
 }
 
 /// Timers and list registers of this CPU are off: nothing acts for a vCPU that is off.

@@ -4,7 +4,9 @@
 //!
 //! aarch64-cpu's registers serve where a field is set; these serve where a
 //! whole register is read or written, and for names it does not have.
-use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, SPSR_EL2, SP_EL0, SP_EL1, Readable, Writeable};
+use aarch64_cpu::registers::{
+    ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, SP_EL0, SP_EL1, SPSR_EL2, Writeable,
+};
 
 /// Reads a system register. Reading the registers used in this folder has no
 /// effect on memory; each exists on the CPU it is read on (`features` checked).

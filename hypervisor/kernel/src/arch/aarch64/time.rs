@@ -2,8 +2,8 @@
 //! The generic timer as the kernel uses it: the physical counter, and EL2's own
 //! timer for deadlines (Arm ARM, "The Generic Timer in AArch64 state").
 
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
 use super::sysreg::{isb, mrs, msr};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
 
 /// Ticks of the counter since the machine started.
 #[inline]
