@@ -38,7 +38,7 @@ pub struct Machine {
     /// The bundle, not yet checked.
     pub bundle: &'static [u8],
     /// What starts the other CPUs.
-    pub map: Starter,
+    pub starter: Starter,
 }
 
 /// Boots: checks, places, builds, starts. Becomes the loop of this CPU.
@@ -246,7 +246,7 @@ fn start_others(machine: &mut Machine, cpus: &mut [Option<&'static mut Cpu>]) {
             continue;
         }
         if let Some(cpu) = slot.take()
-            && let Err(why) = machine.map.start(number, cpu)
+            && let Err(why) = machine.starter.start(number, cpu)
         {
             refuse(format_args!("CPU {number}: {why}"));
         }
