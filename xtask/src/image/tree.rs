@@ -2,11 +2,12 @@
 //! The device tree of a guest: QEMU's `virt`, as far as the partition has it,
 //! with its devices and channels (the reference is QEMU's hw/arm/virt.c; the
 //! words are those of devicetree.org's specification and Linux's bindings).
+//! The flash that firmware starts in has no node: `cfi-flash` would promise
+//! commands, and it is read-only memory that answers none.
 
 use abi::platform::{
-    CHANNEL_REGISTERS_STRIDE, FLASH, FLASH_SIZE, GICD, GICD_SIZE, GICR, GICR_STRIDE, GPIO,
-    GPIO_SIZE, PHYSICAL_TIMER_INTID, PMU_INTID, SPI_FIRST, UART, UART_INTID, UART_SIZE,
-    VIRTUAL_TIMER_INTID,
+    CHANNEL_REGISTERS_STRIDE, GICD, GICD_SIZE, GICR, GICR_STRIDE, GPIO, GPIO_SIZE,
+    PHYSICAL_TIMER_INTID, PMU_INTID, SPI_FIRST, UART, UART_INTID, UART_SIZE, VIRTUAL_TIMER_INTID,
 };
 use abi::range::Range;
 use dtoolkit::ToPropertyValue;
@@ -125,7 +126,7 @@ pub(crate) fn write(
         .child(gic(partition.cpus.len())?)
         .child(clock()?)
         .child(uart()?);
-    let mut root = if chosen.firmware { root.child(gpio()?).child(flash()?) } else { root };
+    let mut root = if chosen.firmware { root.child(gpio()?) } else { root };
     for device in &partition.devices {
         root = root.child(passed_through(device)?);
     }
@@ -231,14 +232,6 @@ fn gpio() -> Result<Node> {
         .flag("gpio-controller")?
         .with("#gpio-cells", 2_u32)?
         .clocks(&["apb_pclk"])
-}
-
-fn flash() -> Result<Node> {
-    let bank = FLASH_SIZE / 2;
-    Node::at("flash", FLASH)?
-        .with("compatible", "cfi-flash")?
-        .reg(&[Range::new(FLASH, bank), Range::new(FLASH + bank, bank)])?
-        .with("bank-width", 4_u32)
 }
 
 fn passed_through(device: &Device) -> Result<Node> {
