@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What to build.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     /// The package.
     pub package: String,
@@ -31,6 +31,12 @@ impl Recipe {
             target: target.to_owned(),
             features: Vec::new(),
         }
+    }
+
+    /// The binary's name, with the features that make it another program.
+    pub fn name(&self) -> String {
+        let features = self.features.iter().map(|feature| format!("+{feature}"));
+        std::iter::once(self.binary.clone()).chain(features).collect()
     }
 
     /// Builds it for release; where the executable lies until it is built again.

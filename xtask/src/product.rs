@@ -8,10 +8,10 @@ use crate::guests::Builder;
 use crate::image;
 use crate::manifest::{self, Folders, Guest, Manifest};
 use crate::packages::debian::{self, Package};
-use crate::scenario::format::Boot;
+use crate::scenario::format::{Boot, with_word};
 use crate::system::System;
 use crate::terminal::Step;
-use crate::workspace::{Workspace, made};
+use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -44,9 +44,11 @@ pub struct Product {
 
 /// Builds a system: the hypervisor, every guest, and the files that boot.
 pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> Result<Product> {
-    let manifest = manifest::load(&system.manifest, &Folders::of(workspace))?;
+    let folder = workspace.system(&system.name)?;
+    let path = stage(builder, system, &folder)?;
+    let manifest = manifest::load(&path, &Folders::of(workspace))?;
     let features = system.scenario.as_ref().map_or(&[][..], |scenario| &scenario.features);
-    let kernel = kernel(workspace, features)?;
+    let kernel = builder.program(&kernel(features))?;
     let program = std::fs::read(&kernel).with_context(|| kernel.display().to_string())?;
     let mut packages = Vec::new();
     let mut files = Vec::new();
@@ -65,7 +67,6 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
         built.with_context(|| format!("guest {name} was not built"))?.1.files()
     };
     let image = image::build(&manifest, &program, &mut find)?;
-    let folder = workspace.system(&system.name)?;
     let (flash, linux_image) = (folder.join("flash.img"), folder.join("Image"));
     write(&flash, &image.flash())?;
     write(&linux_image, image.linux_image())?;
@@ -74,6 +75,23 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
     let emulators = table::read(workspace, &manifest.board().name)?;
     let name = system.name.clone();
     Ok(Product { name, manifest, kernel, packages, flash, linux_image, emulators })
+}
+
+/// The system's manifest, or a copy of it beside what a scenario makes for it.
+fn stage(builder: &Builder, system: &System, folder: &Path) -> Result<PathBuf> {
+    let source = &system.manifest;
+    let Some(scenario) = &system.scenario else { return Ok(source.clone()) };
+    if system.word.is_none() && scenario.assemble.is_empty() {
+        return Ok(source.clone());
+    }
+    let beside = source.parent().unwrap_or(Path::new(""));
+    for name in &scenario.assemble {
+        builder.assemble(&beside.join(format!("{name}.S")), folder)?;
+    }
+    let text = std::fs::read_to_string(source).with_context(|| source.display().to_string())?;
+    let copy = folder.join("manifest.toml");
+    write(&copy, with_word(&text, system.word.as_deref()).as_bytes())?;
+    Ok(copy)
 }
 
 /// Writes a file.
@@ -140,19 +158,14 @@ fn bundle(image: &[u8]) -> Option<(u64, u64)> {
     Some((u64::from_le_bytes(*start), u64::from_le_bytes(*length)))
 }
 
-/// Builds the hypervisor; the executable's own copy, since the next build with
-/// other features replaces cargo's.
-fn kernel(workspace: &Workspace, features: &[String]) -> Result<PathBuf> {
-    let recipe = Recipe {
+/// The hypervisor with features of a test build.
+fn kernel(features: &[String]) -> Recipe {
+    Recipe {
         package: "kernel".to_owned(),
         binary: "bulkhead".to_owned(),
         target: TARGET.to_owned(),
         features: std::iter::once(BARE.to_owned()).chain(features.iter().cloned()).collect(),
-    };
-    let executable = recipe.build(workspace)?;
-    let copy = made(workspace.target().join("kernels"))?.join(recipe.features.join("+"));
-    std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
-    Ok(copy)
+    }
 }
 
 #[cfg(test)]

@@ -120,6 +120,7 @@ impl Arguments {
                 .boot
                 .or_else(|| scenario?.boot.first().copied())
                 .unwrap_or_default(),
+            more: scenario.map(|scenario| scenario.arguments.clone()).unwrap_or_default(),
             gdb: self.gdb,
         }
     }

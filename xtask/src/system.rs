@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! SYSTEM on the command line: a manifest's path, a board's name, which means
-//! its demo, or a scenario's name.
+//! its demo, or a scenario's name, with `/WORD` for one of the words in its `each`.
 
 use crate::failure::mistake;
 use crate::scenario::format::Scenario;
@@ -14,12 +14,14 @@ pub const DEFAULT: &str = "qemu-arm64";
 /// A system that can be built.
 #[derive(Clone, Debug)]
 pub struct System {
-    /// A short name, for folders.
+    /// What it is called on the command line.
     pub name: String,
     /// Its manifest.
     pub manifest: PathBuf,
     /// The scenario that it was named by.
     pub scenario: Option<Scenario>,
+    /// The scenario's word.
+    pub word: Option<String>,
 }
 
 impl System {
@@ -28,9 +30,14 @@ impl System {
         if let Some(system) = Self::of_board(workspace, named) {
             return Ok(system);
         }
-        let folder = workspace.scenarios().join(named);
-        if is_name(named) && folder.is_dir() {
-            return Self::of_scenario(workspace, named, &folder);
+        let scenario = named.split('/').next().unwrap_or_default();
+        if is_name(scenario) && workspace.scenarios().join(scenario).is_dir() {
+            let systems = Self::of_scenario(workspace, scenario)?;
+            let names: Vec<String> = systems.iter().map(|system| system.name.clone()).collect();
+            let whole = |system: &Self| named == scenario || named == system.name;
+            return systems.into_iter().find(whole).ok_or_else(|| {
+                mistake(format!("scenario {scenario} has no such word; there are: {}", names.join(", ")))
+            });
         }
         let path = Path::new(named);
         if path.is_file() {
@@ -39,6 +46,7 @@ impl System {
                 name: stem.into_owned(),
                 manifest: path.to_path_buf(),
                 scenario: None,
+                word: None,
             });
         }
         Err(mistake(format!(
@@ -56,33 +64,53 @@ impl System {
             name: named.to_owned(),
             manifest,
             scenario: None,
+            word: None,
         })
     }
 
-    /// A scenario's own manifest, or the system that it names.
-    fn of_scenario(workspace: &Workspace, name: &str, folder: &Path) -> Result<Self> {
-        let scenario = Scenario::read(workspace, folder)?;
-        let own = folder.join("manifest.toml");
-        let manifest = match &scenario.system {
-            None => own,
-            Some(_) if own.is_file() => {
-                return Err(mistake(format!(
-                    "scenario {name} has both a manifest.toml and `system`: leave one out"
-                )));
-            }
-            Some(board) => match Self::of_board(workspace, board) {
-                Some(system) => system.manifest,
-                None => folder.join(board),
-            },
-        };
-        if !manifest.is_file() {
+    /// The systems of a scenario: one for each of its words, or one.
+    pub fn of_scenario(workspace: &Workspace, name: &str) -> Result<Vec<Self>> {
+        let folder = workspace.scenarios().join(name);
+        let mut systems = Vec::new();
+        for (word, scenario) in Scenario::read(workspace, &folder)? {
+            systems.push(Self {
+                name: word.as_ref().map_or_else(|| name.to_owned(), |word| format!("{name}/{word}")),
+                manifest: manifest_of(workspace, name, &folder, &scenario)?,
+                scenario: Some(scenario),
+                word,
+            });
+        }
+        Ok(systems)
+    }
+}
+
+/// A scenario's own manifest, or the one that it names.
+fn manifest_of(
+    workspace: &Workspace,
+    name: &str,
+    folder: &Path,
+    scenario: &Scenario,
+) -> Result<PathBuf> {
+    let own = folder.join("manifest.toml");
+    let manifest = match &scenario.system {
+        None => own,
+        Some(_) if own.is_file() => {
             return Err(mistake(format!(
-                "scenario {name} has no manifest {}; write it, or name a board by `system`",
-                workspace.shown(&manifest)
+                "scenario {name} has both a manifest.toml and `system`: leave one out"
             )));
         }
-        Ok(Self { name: name.to_owned(), manifest, scenario: Some(scenario) })
+        Some(board) => match System::of_board(workspace, board) {
+            Some(system) => system.manifest,
+            None => folder.join(board),
+        },
+    };
+    if manifest.is_file() {
+        return Ok(manifest);
     }
+    Err(mistake(format!(
+        "scenario {name} has no manifest {}; write it, or name a board by `system`",
+        workspace.shown(&manifest)
+    )))
 }
 
 /// Whether the text can be a folder's name and nothing else.

@@ -3,11 +3,15 @@
 //! and colour, all on standard error.
 //!
 //! Colour and moving progress appear on a terminal only, and `NO_COLOR` turns
-//! colour off; elsewhere each step is one plain line.
+//! colour off; elsewhere a step that takes longer than a second is two plain lines.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+
+/// Steps that take less are not worth a line.
+const NOTICEABLE: Duration = Duration::from_secs(1);
 
 /// A colour with a meaning.
 #[derive(Clone, Copy, Debug)]
@@ -51,23 +55,29 @@ pub struct Step {
     bar: ProgressBar,
     started: Instant,
     name: String,
+    /// Dropped with the step, which wakes its watch.
+    watch: Option<Sender<()>>,
 }
 
 impl Step {
     /// Shows a step of unknown length.
     pub fn begin(name: &str) -> Self {
-        let bar = if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar.set_message(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        } else {
-            eprintln!("{name}");
-            ProgressBar::hidden()
+        let mut step = Self {
+            bar: ProgressBar::hidden(),
+            started: Instant::now(),
+            name: name.to_owned(),
+            watch: None,
         };
-        Self { bar, started: Instant::now(), name: name.to_owned() }
+        if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+            step.bar = ProgressBar::new_spinner();
+            step.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            step.bar.set_message(name.to_owned());
+            step.bar.enable_steady_tick(Duration::from_millis(120));
+        } else {
+            step.watch = Some(watch(name.to_owned()));
+        }
+        step
     }
 
     /// Replaces the text beside the step's name.
@@ -81,15 +91,24 @@ impl Step {
     }
 }
 
+/// Names a step, where nothing moves, once it has taken a noticeable time.
+fn watch(name: String) -> Sender<()> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        if receiver.recv_timeout(NOTICEABLE) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{name} …");
+        }
+    });
+    sender
+}
+
 impl Drop for Step {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
-        if self.bar.is_hidden() {
-            return;
-        }
+        self.watch = None;
         let elapsed = self.started.elapsed();
-        if elapsed >= Duration::from_secs(1) {
-            let line = format!("{} {:.1} s", self.name, elapsed.as_secs_f64());
+        if elapsed >= NOTICEABLE {
+            let line = format!("{}: {:.1} s", self.name, elapsed.as_secs_f64());
             eprintln!("{}", paint(Tone::Quiet, &line));
         }
     }

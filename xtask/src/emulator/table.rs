@@ -68,6 +68,8 @@ pub struct Options {
     pub memory: Option<String>,
     /// The way into the machine.
     pub boot: Boot,
+    /// More arguments, after those of the table.
+    pub more: Vec<String>,
     /// Wait for a debugger on TCP port 1234.
     pub gdb: bool,
 }
@@ -80,7 +82,8 @@ impl Emulator {
             .args(&self.arguments)
             .args(["-cpu", options.cpu.as_deref().unwrap_or(&self.cpu)])
             .args(["-smp", &options.cpus.unwrap_or(self.cpus).to_string()])
-            .args(["-m", options.memory.as_deref().unwrap_or(&self.memory)]);
+            .args(["-m", options.memory.as_deref().unwrap_or(&self.memory)])
+            .args(&options.more);
         let way = match options.boot {
             Boot::Flash => &self.flash,
             Boot::Image => &self.image,
@@ -128,11 +131,12 @@ mod tests {
             cpus: Some(8),
             memory: Some("1G".into()),
             boot: Boot::Image,
+            more: vec!["-M".into(), "secure=on".into()],
             gdb: true,
         };
         assert_eq!(
             shown(&table().command(Path::new("f"), &options)),
-            "qemu-system-aarch64 -M virt -cpu max -smp 8 -m 1G -kernel f -s -S"
+            "qemu-system-aarch64 -M virt -cpu max -smp 8 -m 1G -M secure=on -kernel f -s -S"
         );
     }
 }

@@ -9,11 +9,13 @@ use crate::image::GuestFiles;
 use crate::manifest::ImageKind;
 use crate::packages::debian::{Cache, Package};
 use crate::packages::{GCC_ARM64, Installer};
-use crate::workspace::Workspace;
+use crate::process;
+use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result};
 use cpio::Archive;
-use recipe::{Build, Linux, Program, Recipe};
+use recipe::{Build, Linux, Recipe};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The architecture of the guests' Debian packages, in Debian's words.
 const ARCHITECTURE: &str = "arm64";
@@ -48,12 +50,13 @@ pub struct Builder<'a> {
     workspace: &'a Workspace,
     installer: &'a Installer,
     packages: Cache,
+    programs: Vec<(cargo::Recipe, PathBuf)>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder for this workspace.
     pub fn new(workspace: &'a Workspace, installer: &'a Installer) -> Result<Self> {
-        Ok(Self { workspace, installer, packages: Cache::open(workspace)? })
+        Ok(Self { workspace, installer, packages: Cache::open(workspace)?, programs: Vec::new() })
     }
 
     /// Builds a guest by its folder's name.
@@ -70,10 +73,24 @@ impl<'a> Builder<'a> {
         Ok(built)
     }
 
+    /// Makes `NAME.elf` and `NAME.bin` in a folder of `NAME.S`, with Debian's
+    /// assembler and linker: images that none of our build files had a hand in.
+    pub fn assemble(&self, source: &Path, folder: &Path) -> Result<()> {
+        self.installer.need(&[&GCC_ARM64])?;
+        let stem = source.file_stem().unwrap_or_default();
+        let executable = folder.join(stem).with_extension("elf");
+        let mut link = Command::new("aarch64-linux-gnu-gcc");
+        link.args(["-nostdlib", "-static", "-Wl,-Ttext=0x40100000", "-Wl,--build-id=none", "-o"]);
+        process::output(link.arg(&executable).arg(source))?;
+        let mut copy = Command::new("aarch64-linux-gnu-objcopy");
+        copy.args(["--output-target", "binary"]).arg(&executable);
+        process::output(copy.arg(executable.with_extension("bin"))).map(|_| ())
+    }
+
     /// Makes the files of a guest.
     fn fill(&mut self, guest: &str, recipe: &Recipe, built: &mut Built) -> Result<()> {
         match &recipe.build {
-            Build::Cargo(program) => built.image = self.program(guest, program)?,
+            Build::Cargo(program) => built.image = self.program(&program.recipe())?,
             Build::Linux(linux) => self.linux(guest, linux, built)?,
             Build::File(file) => {
                 let (files, package) = self.packages.fetch(&file.debian, ARCHITECTURE)?;
@@ -84,17 +101,19 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Builds a package of the workspace and keeps a copy, since the next build
-    /// with other features replaces cargo's.
-    fn program(&self, guest: &str, program: &Program) -> Result<PathBuf> {
-        if self.compiles_c(&program.cargo) {
+    /// Builds a package of the workspace, once, and keeps a copy, since the next
+    /// build with other features replaces cargo's.
+    pub fn program(&mut self, recipe: &cargo::Recipe) -> Result<PathBuf> {
+        if let Some((_, built)) = self.programs.iter().find(|(known, _)| known == recipe) {
+            return Ok(built.clone());
+        }
+        if self.compiles_c(&recipe.package) {
             self.installer.need(&[&GCC_ARM64])?;
         }
-        let mut recipe = cargo::Recipe::new(&program.cargo, &program.target);
-        recipe.features.clone_from(&program.features);
         let executable = recipe.build(self.workspace)?;
-        let copy = self.workspace.built_guest(guest)?.join(&program.cargo);
+        let copy = made(self.workspace.target().join("programs"))?.join(recipe.name());
         std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
+        self.programs.push((recipe.clone(), copy.clone()));
         Ok(copy)
     }
 
@@ -126,7 +145,7 @@ impl<'a> Builder<'a> {
         root.character_device("dev/console", 5, 1).character_device("dev/null", 1, 3);
         root.program("bin/busybox", &read(&busybox)?).link("bin/sh", "busybox");
         for program in &linux.programs {
-            let executable = self.program(guest, program)?;
+            let executable = self.program(&program.recipe())?;
             root.program(&format!("bin/{}", program.cargo), &read(&executable)?);
         }
         root.program("init", &read(&self.workspace.guest(guest).join(&linux.init))?);

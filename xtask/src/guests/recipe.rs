@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `guests/NAME/guest.toml`: what kind of image a guest is and how it comes about.
 
+use crate::cargo;
 use crate::failure::mistake;
 use crate::manifest::ImageKind;
 use crate::workspace::Workspace;
@@ -79,6 +80,18 @@ pub struct File {
     pub debian: String,
     /// The file's path in it.
     pub file: String,
+}
+
+impl Program {
+    /// What cargo is asked for.
+    pub fn recipe(&self) -> cargo::Recipe {
+        cargo::Recipe {
+            package: self.cargo.clone(),
+            binary: self.cargo.clone(),
+            target: self.target.clone(),
+            features: self.features.clone(),
+        }
+    }
 }
 
 impl Recipe {

@@ -3,7 +3,8 @@
 //! console must show.
 //!
 //! The system is `manifest.toml` in the same folder, or the one that `system`
-//! names. Every combination of `models`, `boot` and `corrupt` is one run.
+//! names. Every combination of `each`, `models`, `boot` and `corrupt` is one run.
+//! `{each}` in either file stands for one of the words in `each`.
 //!
 //! ```toml
 //! about      = "Linux boots and two small guests go on"
@@ -20,8 +21,8 @@
 
 use crate::failure::mistake;
 use crate::workspace::Workspace;
-use anyhow::Result;
 use regex::Regex;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
@@ -56,50 +57,73 @@ pub struct Pattern(pub Regex);
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Regex::new(&text).map(Self).map_err(serde::de::Error::custom)
+        Regex::new(&text).map(Self).map_err(D::Error::custom)
     }
 }
 
 /// One pattern or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Patterns {
-    /// A line must match it.
-    One(Pattern),
-    /// Lines must match them, in any order.
-    All(Vec<Pattern>),
+struct Patterns(Vec<Pattern>);
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = toml::Value::deserialize(deserializer)?;
+        let texts = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+        let pattern = |text: toml::Value| Pattern::deserialize(text).map_err(D::Error::custom);
+        texts.into_iter().map(pattern).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// One step of a script.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "StepTable")]
 pub enum Step {
     /// Wait for lines after those of the step before.
-    Expect(Expect),
+    Expect {
+        /// What lines must match, in any order.
+        patterns: Vec<Pattern>,
+        /// How many times each.
+        times: u32,
+    },
     /// Type at a partition's console.
-    Type(Type),
+    Type(Typing),
 }
 
-/// Wait for lines.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// What the lines match.
-    pub expect: Patterns,
-    /// How many times each must match; once if absent.
-    #[serde(default = "one")]
-    pub times: u32,
-}
-
-/// Type at a console.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Type {
+/// Text for a console.
+#[derive(Clone, Debug)]
+pub struct Typing {
     /// The text, with its newline.
-    #[serde(rename = "type")]
     pub text: String,
     /// The partition.
     pub to: String,
+}
+
+/// A step as it is written: `expect`, perhaps with `times`, or `type` with `to`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepTable {
+    expect: Option<Patterns>,
+    times: Option<u32>,
+    #[serde(rename = "type")]
+    text: Option<String>,
+    to: Option<String>,
+}
+
+impl TryFrom<StepTable> for Step {
+    type Error = String;
+
+    fn try_from(table: StepTable) -> Result<Self, String> {
+        match table {
+            StepTable { expect: Some(Patterns(patterns)), times, text: None, to: None } => {
+                Ok(Self::Expect { patterns, times: times.unwrap_or(1) })
+            }
+            StepTable { expect: None, times: None, text: Some(text), to: Some(to) } => {
+                Ok(Self::Type(Typing { text, to }))
+            }
+            StepTable { .. } => {
+                Err("a step has `expect`, perhaps with `times`, or `type` with `to`".to_owned())
+            }
+        }
+    }
 }
 
 /// A scenario as it is written.
@@ -112,6 +136,13 @@ pub struct Scenario {
     pub system: Option<String>,
     /// Seconds that one run may take.
     pub timeout: u64,
+    /// Words that stand for `{each}` in turn; each is a system of its own.
+    #[serde(default)]
+    pub each: Vec<String>,
+    /// Assembly files in the folder, without `.S`: `NAME.elf` and `NAME.bin` are
+    /// made of them beside the manifest, as images from outside.
+    #[serde(default)]
+    pub assemble: Vec<String>,
     /// CPU models of the emulator, each one run; the board's own if empty.
     #[serde(default)]
     pub models: Vec<String>,
@@ -119,6 +150,9 @@ pub struct Scenario {
     pub cpus: Option<u32>,
     /// Memory of the emulator as it takes it; the board's own if absent.
     pub memory: Option<String>,
+    /// More arguments for the emulator.
+    #[serde(default)]
+    pub arguments: Vec<String>,
     /// Ways into the machine, each one run; flash if empty.
     #[serde(default)]
     pub boot: Vec<Boot>,
@@ -146,11 +180,6 @@ pub struct Scenario {
     pub step: Vec<Step>,
 }
 
-/// The default of `times`.
-fn one() -> u32 {
-    1
-}
-
 /// The default of `beats`.
 fn two() -> u32 {
     2
@@ -169,14 +198,40 @@ pub struct Variant {
     pub corrupt: Option<i64>,
 }
 
+/// What stands for one of the words in `each`.
+const EACH: &str = "{each}";
+
+/// A file's text with a word of `each`.
+pub fn with_word(text: &str, word: Option<&str>) -> String {
+    word.map_or_else(|| text.to_owned(), |word| text.replace(EACH, word))
+}
+
+/// The part of a scenario that is read before the words are put in.
+#[derive(Deserialize)]
+struct Words {
+    #[serde(default)]
+    each: Vec<String>,
+}
+
 impl Scenario {
-    /// Reads a scenario's folder.
-    pub fn read(workspace: &Workspace, folder: &Path) -> Result<Self> {
+    /// Reads a scenario's folder: one for each word of `each`, with that word.
+    pub fn read(
+        workspace: &Workspace,
+        folder: &Path,
+    ) -> anyhow::Result<Vec<(Option<String>, Self)>> {
         let path = folder.join("scenario.toml");
         let shown = workspace.shown(&path);
         let text = std::fs::read_to_string(&path)
             .map_err(|error| mistake(format!("{shown}: {error}; every scenario has one")))?;
-        toml::from_str(&text).map_err(|error| mistake(format!("{shown}: {error}")))
+        let wrong = |error: toml::de::Error| mistake(format!("{shown}: {error}"));
+        let words: Words = toml::from_str(&text).map_err(wrong)?;
+        choices(&words.each)
+            .into_iter()
+            .map(|word| {
+                let scenario = toml::from_str(&with_word(&text, word.as_deref()));
+                Ok((word, scenario.map_err(wrong)?))
+            })
+            .collect()
     }
 
     /// The runs that the scenario asks for.
@@ -244,10 +299,12 @@ mod tests {
             "about = ''\ntimeout = 1\nend = { failed = 'why' }\n\
              [[step]]\nexpect = ['a', 'b']\n[[step]]\ntype = 'x'\nto = 'linux'",
         );
-        assert!(matches!(scenario.step[0], Step::Expect(_)));
+        assert!(matches!(scenario.step[0], Step::Expect { times: 1, .. }));
         assert!(matches!(scenario.step[1], Step::Type(_)));
         assert!(matches!(scenario.end, Ending::Failed(_)));
-        assert!(toml::from_str::<Scenario>("about = ''\ntimeout = 1\nfobrid = []").is_err());
-        assert!(toml::from_str::<Scenario>("about = ''\ntimeout = 1\nforbid = ['(']").is_err());
+        for wrong in ["fobrid = []", "forbid = ['(']", "[[step]]\nexpect = 'a'\nto = 'linux'"] {
+            let text = format!("about = ''\ntimeout = 1\n{wrong}");
+            assert!(toml::from_str::<Scenario>(&text).is_err(), "{wrong}");
+        }
     }
 }

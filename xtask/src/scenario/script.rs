@@ -2,7 +2,7 @@
 //! A scenario against a console, line by line. It neither waits nor boots, so
 //! it is tested without a machine.
 
-use super::format::{Ending, Expect, Patterns, Scenario, Step, Type};
+use super::format::{Ending, Scenario, Step, Typing};
 use crate::emulator::lines::End;
 use regex::Regex;
 use std::collections::VecDeque;
@@ -79,7 +79,7 @@ impl Script {
     }
 
     /// What is to be typed now.
-    pub fn typing(&mut self) -> Option<Type> {
+    pub fn typing(&mut self) -> Option<Typing> {
         let Some(Step::Type(typing)) = self.steps.front().cloned() else { return None };
         self.steps.pop_front();
         self.advance();
@@ -148,11 +148,7 @@ impl Script {
 
     /// Prepares the step that is now the first.
     fn advance(&mut self) {
-        if let Some(Step::Expect(Expect { expect, times })) = self.steps.front() {
-            let patterns = match expect {
-                Patterns::One(pattern) => std::slice::from_ref(pattern),
-                Patterns::All(patterns) => patterns.as_slice(),
-            };
+        if let Some(Step::Expect { patterns, times }) = self.steps.front() {
             self.awaited = patterns.iter().map(|pattern| (pattern.0.clone(), *times)).collect();
         }
     }

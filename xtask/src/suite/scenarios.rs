@@ -33,9 +33,8 @@ struct Job<'a> {
 pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
     let mut systems = Vec::new();
     for name in names(&workspace.scenarios()) {
-        if format!("scenario/{name}").contains(filter) {
-            systems.push(System::find(workspace, &name)?);
-        }
+        let named = |system: &System| format!("scenario/{}", system.name).contains(filter);
+        systems.extend(System::of_scenario(workspace, &name)?.into_iter().filter(named));
     }
     if systems.is_empty() {
         return Ok(Tally::default());
@@ -111,8 +110,8 @@ impl Job<'_> {
     fn play(&self, workspace: &Workspace) -> Result<()> {
         let folder: String =
             self.variant.name.chars().filter(|c| !"(),".contains(*c)).collect();
-        let folder = workspace.target().join("scenarios").join(folder.replace(' ', "-"));
-        let folder = made(folder)?;
+        let folder = folder.replace([' ', '/'], "-");
+        let folder = made(workspace.target().join("scenarios").join(folder))?;
         let image = match self.variant.corrupt {
             None => self.product.file(self.variant.boot).to_path_buf(),
             Some(byte) => {
@@ -126,6 +125,7 @@ impl Job<'_> {
             cpus: self.scenario.cpus,
             memory: self.scenario.memory.clone(),
             boot: self.variant.boot,
+            more: self.scenario.arguments.clone(),
             gdb: false,
         };
         let emulator = self.product.emulator(None)?.command(&image, &options);
