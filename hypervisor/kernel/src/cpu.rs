@@ -76,6 +76,8 @@ impl Cpu {
 
     /// The CPU's loop.
     pub fn serve(&mut self) -> ! {
+        #[cfg(feature = "panic-test")]
+        crate::drill::start();
         loop {
             self.turn();
         }

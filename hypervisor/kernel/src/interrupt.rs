@@ -87,6 +87,8 @@ fn channels(vcpu: &mut Vcpu, partition: &Partition) {
 
 /// Something on this CPU wanted to be done at a time that has come.
 fn deadline(vcpu: &mut Vcpu, partition: &Partition) {
+    #[cfg(feature = "panic-test")]
+    crate::drill::deadline();
     console::pump();
     partition.platform.terminal_deadline(vcpu, partition);
     channels(vcpu, partition);

@@ -14,6 +14,8 @@ pub mod boot;
 pub mod channel;
 pub mod console;
 pub mod cpu;
+#[cfg(feature = "panic-test")]
+pub mod drill;
 pub mod exit;
 pub mod fault;
 pub mod interrupt;
