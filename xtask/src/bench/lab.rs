@@ -28,7 +28,9 @@ pub(super) const CPU: &str = "cortex-a57,cntfrq=1000000000";
 /// One instruction takes one nanosecond of the machine's time, and idling none of the host's.
 pub(super) const ONE_TICK: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 /// Functions whose instructions are counted apart, by a part of their symbols.
-const RANGES: [(&str, &str); 2] = [("crc", "6memory6crc32c"), ("zero", "6memory4zero")];
+/// Zeroing ends with cleaning the caches of what was zeroed.
+const RANGES: [(&str, &str); 3] =
+    [("crc", "6memory6crc32c"), ("zero", "6memory4zero"), ("clean", "6memory12clean_mapped")];
 /// How long nothing may be heard of a machine before this looks at the clock.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -79,9 +81,11 @@ impl<'a> Lab<'a> {
 
     /// Runs a built system under Bulkhead: its console and what was counted at EL2.
     pub(super) fn run(&mut self, product: &Product, run: &Run) -> Result<(String, Counts)> {
-        let options = Options { cpu: Some(CPU.to_owned()), cpus: Some(run.cpus), ..Options::default() };
+        let options =
+            Options { cpu: Some(CPU.to_owned()), cpus: Some(run.cpus), ..Options::default() };
         let mut command = product.emulator(None)?.command(product.file(options.boot), &options);
-        let out = made(self.workspace.target().join("bench"))?.join(format!("{}.counts", product.name));
+        let out =
+            made(self.workspace.target().join("bench"))?.join(format!("{}.counts", product.name));
         // An old file would pass for this run's.
         let _ = std::fs::remove_file(&out);
         let mut plugin = format!("{},out={}", self.counter.display(), out.display());
@@ -139,7 +143,11 @@ pub(super) fn play(command: &Command, run: &Run) -> Result<String> {
             Some(Event::Ended) => break,
             Some(Event::Input(_) | Event::Signal(_)) | None => (),
         }
-        let seen = || String::from_utf8_lossy(&console).lines().any(|line| run.until.is_some_and(|text| line.contains(text)));
+        let seen = || {
+            String::from_utf8_lossy(&console)
+                .lines()
+                .any(|line| run.until.is_some_and(|text| line.contains(text)))
+        };
         if !asked && run.until.is_some() && seen() {
             // The plugin reports when the emulator ends in order.
             machine.terminate();
@@ -153,7 +161,11 @@ pub(super) fn play(command: &Command, run: &Run) -> Result<String> {
     let (status, complaints) = machine.finish(false)?;
     let console = String::from_utf8_lossy(&console).into_owned();
     if !status.success() {
-        bail!("{}: the emulator ended with {status}\n{}\n{complaints}", run.what, last_lines(&console));
+        bail!(
+            "{}: the emulator ended with {status}\n{}\n{complaints}",
+            run.what,
+            last_lines(&console)
+        );
     }
     Ok(console)
 }

@@ -29,10 +29,9 @@ pub(super) fn measure_quiet(lab: &mut Lab, measured: &mut Measured) -> Result<()
     let (exits, interrupts) = counts.exits();
     measured.ours.insert("linux-exits".to_owned(), figure(exits));
     measured.ours.insert("linux-interrupts".to_owned(), figure(interrupts));
-    let mut reasons: Vec<_> = counts.reasons().into_iter().collect();
-    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    measured.ours.insert("linux-spent".to_owned(), figure(counts.spent()));
     let reasons: Vec<String> =
-        reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        counts.reasons().iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     measured.notes.push(format!("exits while Linux boots: {}", reasons.join(", ")));
     Ok(())
 }
@@ -60,8 +59,11 @@ fn bare(lab: &mut Lab, product: &Product, name: &str) -> Result<i64> {
     let own = product.manifest.partitions().first().and_then(|partition| partition.cmdline.clone());
     let cmdline = own.unwrap_or(built.cmdline);
     let initrd = built.initrd.context("the guest has no first root")?;
-    let (image, initrd, tree) =
-        (built.image.display().to_string(), initrd.display().to_string(), tree.display().to_string());
+    let (image, initrd, tree) = (
+        built.image.display().to_string(),
+        initrd.display().to_string(),
+        tree.display().to_string(),
+    );
     let what = format!("{name}, bare");
     let run = Run { what: &what, cpus: 1, until: None, until_user: false, seconds: 300 };
     let arguments =

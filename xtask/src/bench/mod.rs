@@ -82,10 +82,10 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     Ok(if over { FAILED } else { PASSED })
 }
 
-/// The budgets as tests, one for each row, for `cargo xtask test`: the quick rows and Linux.
+/// The budgets as tests, one for each row, for `cargo xtask test`: all but the verbose Linux.
 pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
     let table = Table::read(workspace)?;
-    let names: Vec<String> = table.names().map(|name| format!("bench/{name}")).collect();
+    let names: Vec<String> = table.names().map(|name| format!("bench/{}", name.trim())).collect();
     if !names.iter().any(|name| name.contains(filter)) {
         return Ok(Tally::default());
     }
@@ -93,6 +93,7 @@ pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Resul
     let mut measured = Measured::default();
     payload::measure(&mut lab, &mut measured)?;
     linux::measure_quiet(&mut lab, &mut measured)?;
+    rtos::measure(&mut lab, &mut measured)?;
     lab.longest(&mut measured);
     let recorded = figures::recorded(workspace)?;
     let mut all = Tally::default();

@@ -69,7 +69,9 @@ impl Table {
             lines.push(verdict.line(measured));
         }
         let columns = lines.first().map_or(0, |line| line.0.len());
-        let width = |column: usize| lines.iter().map(|line| line.0[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            lines.iter().map(|line| line.0[column].chars().count()).max().unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         lines.iter().map(|line| line.show(&widths)).collect()
     }
@@ -78,7 +80,11 @@ impl Table {
 impl Row {
     /// The smallest of the row's figures.
     fn figure(&self, measured: &Figures) -> Option<Figure> {
-        self.figures.iter().filter_map(|name| measured.get(name)).min_by_key(|figure| figure.value).copied()
+        self.figures
+            .iter()
+            .filter_map(|name| measured.get(name))
+            .min_by_key(|figure| figure.value)
+            .copied()
     }
 }
 
@@ -105,7 +111,8 @@ impl Verdict<'_> {
     }
 
     fn line(&self, measured: &Measured) -> Line {
-        let cell = |figure: Option<Figure>| figure.map(|figure| figure.to_string()).unwrap_or_default();
+        let cell =
+            |figure: Option<Figure>| figure.map(|figure| figure.to_string()).unwrap_or_default();
         let mut cells = vec![
             self.row.name.clone(),
             cell(self.row.figure(&measured.bare)),
@@ -199,7 +206,8 @@ mod tests {
     #[test]
     fn the_smallest_figure_is_held_against_the_budget() {
         let table = table();
-        let mut ours = Figures::from([("a".into(), Figure::from(120)), ("b".into(), Figure::from(90))]);
+        let mut ours =
+            Figures::from([("a".into(), Figure::from(120)), ("b".into(), Figure::from(90))]);
         assert!(!table.judge(&ours)[0].fails());
         ours.remove("b");
         assert!(table.judge(&ours)[0].fails());

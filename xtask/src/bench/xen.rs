@@ -24,7 +24,7 @@ use std::process::Command;
 const PACKAGE: &str = "xen-hypervisor-4.17-arm64";
 const FILE: &str = "boot/xen-4.17-arm64";
 /// Where the payload lies for Xen to find.
-const MODULE: u64 = 0x4800_0000;
+const MODULE: u64 = 0x4c00_0000;
 const MACHINE: &str = "virt,virtualization=on,gic-version=3";
 const MEMORY: &str = "256";
 const CPUS: u32 = 2;
@@ -59,7 +59,17 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
 /// The machine that Xen runs on, without what depends on the run.
 fn machine() -> Command {
     let mut command = Command::new("qemu-system-aarch64");
-    command.args(["-M", MACHINE, "-cpu", CPU, "-m", MEMORY, "-smp", &CPUS.to_string(), "-nodefaults"]);
+    command.args([
+        "-M",
+        MACHINE,
+        "-cpu",
+        CPU,
+        "-m",
+        MEMORY,
+        "-smp",
+        &CPUS.to_string(),
+        "-nodefaults",
+    ]);
     command
 }
 
@@ -79,12 +89,15 @@ fn device_tree(folder: &Path, payload: &Path) -> Result<std::path::PathBuf> {
     let mut dump = machine();
     dump.args(["-nographic", "-M", &format!("{MACHINE},dumpdtb={}", machine_tree.display())]);
     process::output(&mut dump)?;
-    let mut text =
-        process::output(Command::new("dtc").args(["-q", "-I", "dtb", "-O", "dts"]).arg(&machine_tree))?;
+    let mut text = process::output(
+        Command::new("dtc").args(["-q", "-I", "dtb", "-O", "dts"]).arg(&machine_tree),
+    )?;
     let length = std::fs::metadata(payload).context("the payload")?.len().next_multiple_of(0x1000);
     text.push_str(&domain(length));
     std::fs::write(&source, text).with_context(|| source.display().to_string())?;
-    process::output(Command::new("dtc").args(["-q", "-I", "dts", "-O", "dtb", "-o"]).arg(&tree).arg(&source))?;
+    process::output(
+        Command::new("dtc").args(["-q", "-I", "dts", "-O", "dtb", "-o"]).arg(&tree).arg(&source),
+    )?;
     Ok(tree)
 }
 

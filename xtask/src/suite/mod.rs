@@ -4,6 +4,7 @@
 pub mod host;
 pub mod scenarios;
 
+use crate::bench;
 use crate::failure::{FAILED, PASSED, mistake};
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
@@ -21,7 +22,7 @@ Examples:
 /// What can be asked.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run only tests whose name contains this: host/PACKAGE, miri/PACKAGE, scenario/NAME.
+    /// Run only tests whose name contains this: host/PACKAGE, miri/PACKAGE, scenario/NAME, bench/ROW.
     #[arg(default_value = "")]
     filter: String,
 }
@@ -95,6 +96,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     part("host tests", &|| host::run(workspace, filter))?;
     part("Miri", &|| host::run_miri(workspace, installer, filter))?;
     part("scenarios", &|| scenarios::run(workspace, installer, filter))?;
+    part("budgets", &|| bench::test(workspace, installer, filter))?;
     if all.is_empty() {
         return Err(mistake(format!(
             "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE and \
