@@ -41,11 +41,13 @@ pub struct Bell {
 const OFF: u8 = 0;
 const PENDING: u8 = 1;
 const ON: u8 = 2;
+/// Off, and not to be started: the partition ends.
+const CLOSED: u8 = 3;
 
 /// Why [`Bell::start`] did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotOff {
-    /// The vCPU runs.
+    /// The vCPU runs, or its partition ends.
     On,
     /// The vCPU is being started.
     Pending,
@@ -106,15 +108,18 @@ impl Bell {
                 self.ring(Wish::START);
                 Ok(())
             }
-            Err(ON) => Err(NotOff::On),
-            Err(_) => Err(NotOff::Pending),
+            Err(PENDING) => Err(NotOff::Pending),
+            Err(_) => Err(NotOff::On),
         }
     }
 
     /// Called by its CPU on [`Wish::START`]: the vCPU is on from now; entry and argument.
-    pub fn started(&self) -> (u64, u64) {
-        self.power.store(ON, Ordering::Release);
-        (self.entry.load(Ordering::Relaxed), self.argument.load(Ordering::Relaxed))
+    /// None if its partition has begun to end since somebody asked.
+    #[must_use]
+    pub fn started(&self) -> Option<(u64, u64)> {
+        let power = &self.power;
+        power.compare_exchange(PENDING, ON, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        Some((self.entry.load(Ordering::Relaxed), self.argument.load(Ordering::Relaxed)))
     }
 
     /// Called by its CPU: the vCPU is off from now.
@@ -122,13 +127,26 @@ impl Bell {
         self.power.store(OFF, Ordering::Release);
     }
 
+    /// Called by its CPU when its partition ends: the vCPU is off, and stays off.
+    pub fn close(&self) {
+        self.power.store(CLOSED, Ordering::Release);
+    }
+
+    /// Called when every vCPU of the partition was closed: it may be started
+    /// again, and a start that came too late is forgotten.
+    pub fn open(&self) {
+        // Acquire: whoever left that wish has parked.
+        self.word.fetch_and(!Wish::START.bits(), Ordering::Acquire);
+        self.power.store(OFF, Ordering::Release);
+    }
+
     /// On, being started, or neither.
     #[must_use]
     pub fn state(&self) -> Option<NotOff> {
         match self.power.load(Ordering::Acquire) {
-            OFF => None,
             ON => Some(NotOff::On),
-            _ => Some(NotOff::Pending),
+            PENDING => Some(NotOff::Pending),
+            _ => None,
         }
     }
 }

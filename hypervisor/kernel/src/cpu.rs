@@ -132,11 +132,14 @@ impl Seat {
         }
         let wishes = bell.take(Wish::CONTROL) & Wish::CONTROL;
         if wishes.contains(Wish::STOP) {
+            // The last words of a guest may be an unfinished line.
+            self.partition.platform.terminal_deadline(&mut self.vcpu, self.partition);
             self.park();
+            bell.close();
             self.partition.parked(self.vcpu.index());
-        } else if wishes.contains(Wish::START) {
-            let (entry, argument) = bell.started();
-            self.partition.cpu_on();
+        } else if wishes.contains(Wish::START)
+            && let Some((entry, argument)) = bell.started()
+        {
             self.vcpu.load(entry, argument);
             self.partition.platform.refresh(&mut self.vcpu, self.partition);
             self.on = true;
@@ -165,6 +168,11 @@ impl Seat {
     /// One step of zeroing or copying; after the last, the partition starts or has ended.
     fn work_on(&mut self) {
         let Some(work) = self.work.as_mut() else { return };
+        if self.partition.phase() == Phase::Ended {
+            // A CPU of it panicked meanwhile.
+            self.work = None;
+            return;
+        }
         match work.step(self.partition) {
             Step::More => {}
             Step::Cleaned => self.work = None,

@@ -15,7 +15,7 @@
 //! same tables, locks and bells again.
 
 use crate::arch::{self, Platform, Stage2};
-use crate::bell::{Bell, Wish};
+use crate::bell::{Bell, NotOff, Wish};
 use crate::channel::Port;
 use crate::fault::Why;
 use alloc::boxed::Box;
@@ -204,16 +204,8 @@ impl Partition {
 
     /// Ends it, unless it is ending already. False if it was.
     pub fn end(&self, how: End) -> bool {
-        let running = Phase::Running as u8;
-        // Acquire and release: the winner's `how` follows in the order of this word's users,
-        // who look at it only once every CPU has parked.
-        let won = self.phase.compare_exchange(
-            running,
-            Phase::Ending as u8,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        if won.is_err() {
+        // The winner's `how` follows; it is looked at only once every CPU has parked.
+        if !self.advance(Phase::Running, Phase::Ending) {
             return false;
         }
         let how = match how {
@@ -238,17 +230,29 @@ impl Partition {
         self.parked.store(0, Ordering::Relaxed);
         self.running.store(0, Ordering::Relaxed);
         let next = if self.how() == End::Restart { Phase::Filling } else { Phase::Wiping };
-        self.phase.store(next as u8, Ordering::Release);
-        self.ring(1, Wish::WORK);
+        if self.advance(Phase::Ending, next) {
+            for bell in &self.bells {
+                bell.open();
+            }
+            self.ring(1, Wish::WORK);
+        }
+    }
+
+    /// Goes on to the next phase; false if it was abandoned meanwhile. Acquire
+    /// and release: who sees a phase sees what was done before it.
+    fn advance(&self, from: Phase, to: Phase) -> bool {
+        let (from, to) = (from as u8, to as u8);
+        self.phase.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Called by vCPU 0's CPU when memory is filled: the partition runs.
     pub fn filled(&self) {
-        self.phase.store(Phase::Running as u8, Ordering::Release);
-        if let Some(bell) = self.bells.first() {
+        if let (true, Some(bell)) =
+            (self.advance(Phase::Filling, Phase::Running), self.bells.first())
+        {
             let (entry, argument) = self.entry;
             // A parked vCPU is off, so this start is the only one.
-            let _ = bell.start(entry, argument);
+            let _ = self.start_vcpu(bell, entry, argument);
         }
     }
 
@@ -266,22 +270,35 @@ impl Partition {
     /// Called by vCPU 0's CPU when memory is wiped. True if it was the last partition.
     #[must_use]
     pub fn wiped(&self) -> bool {
-        self.phase.store(Phase::Ended as u8, Ordering::Release);
-        arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
+        self.advance(Phase::Wiping, Phase::Ended)
+            && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Called on a CPU that panicked: its partition ends here, unwiped, since
     /// nobody may run on that CPU again. True if it was the last partition.
     pub fn abandon(&self) -> bool {
+        // Of this and `wiped`, which may come at the same time, one counts.
+        if self.phase.swap(Phase::Ended as u8, Ordering::AcqRel) == Phase::Ended as u8 {
+            return false;
+        }
         self.how.store(FAULT | Why::HypervisorPanic as u8, Ordering::Release);
-        let before = self.phase.swap(Phase::Ended as u8, Ordering::AcqRel);
         self.ring(self.everyone(), Wish::STOP);
-        before != Phase::Ended as u8 && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
+        arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// One of its vCPUs starts.
-    pub fn cpu_on(&self) {
+    /// Starts one of its vCPUs, by its bell. It counts from now, so that
+    /// whoever starts it may switch itself off at once.
+    ///
+    /// # Errors
+    /// [`NotOff`], and nothing happened.
+    pub fn start_vcpu(&self, bell: &Bell, entry: u64, argument: u64) -> Result<(), NotOff> {
         self.running.fetch_add(1, Ordering::AcqRel);
+        let started = bell.start(entry, argument);
+        if started.is_err() {
+            // Whoever asks runs, so this is not the last.
+            self.running.fetch_sub(1, Ordering::AcqRel);
+        }
+        started
     }
 
     /// One of its vCPUs switched itself off. True if none is left.

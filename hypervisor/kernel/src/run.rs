@@ -115,7 +115,7 @@ fn cpu_on(target: u64, entry: u64, argument: u64, partition: &Partition) -> Powe
     if !partition.memory.iter().any(|memory| memory.holds(GuestPhys::new(entry))) {
         return PowerAnswer::InvalidAddress;
     }
-    match bell.start(entry, argument) {
+    match partition.start_vcpu(bell, entry, argument) {
         Ok(()) => PowerAnswer::Success,
         Err(bell::NotOff::On) => PowerAnswer::AlreadyOn,
         Err(bell::NotOff::Pending) => PowerAnswer::OnPending,
