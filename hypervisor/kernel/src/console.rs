@@ -12,6 +12,8 @@ use core::fmt::{self, Write};
 
 /// Bytes that wait for the UART.
 const RING: usize = 8192;
+/// Bytes of it that are kept for the hypervisor's own lines.
+const RESERVED: usize = 2048;
 /// Bytes moved to the UART at once.
 const PUMP: usize = 512;
 /// The key that moves the focus: Ctrl-], then a digit or n.
@@ -40,6 +42,10 @@ pub struct Console {
     cursor: Cursor,
     focus: usize,
     escaped: bool,
+    /// A byte did not fit.
+    overflow: bool,
+    /// Lines of the hypervisor that did not fit.
+    lost: u32,
 }
 
 impl Default for Console {
@@ -71,6 +77,8 @@ impl Console {
             cursor: Cursor::Home,
             focus: 0,
             escaped: false,
+            overflow: false,
+            lost: 0,
         }
     }
 
@@ -84,6 +92,8 @@ impl Console {
             if let (true, Some(slot)) = (self.len < RING, self.ring.get_mut(last)) {
                 *slot = *byte;
                 self.len += 1;
+            } else {
+                self.overflow = true;
             }
         }
     }
@@ -152,7 +162,7 @@ pub fn is_started() -> bool {
 pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
     let mut console = arch::shared().console.lock();
     console.pump(PUMP);
-    let most = shown.line.len() + 2 * (tag.len() + 5);
+    let most = shown.line.len() + 2 * (tag.len() + 5) + RESERVED;
     if console.free() < most {
         time::arm(time::now() + time::ticks(RETRY_NS));
         return false;
@@ -215,7 +225,9 @@ struct Line<'a>(&'a mut Console);
 
 impl Write for Line<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.put(text.as_bytes());
+        for byte in text.bytes() {
+            self.0.put(&[if matches!(byte, 0x20..=0x7e) { byte } else { b' ' }]);
+        }
         Ok(())
     }
 }
@@ -227,11 +239,30 @@ pub fn say(line: fmt::Arguments<'_>) {
     console.pump(PUMP);
 }
 
+/// Puts a line of the hypervisor's own into the ring, and before it how many
+/// did not fit.
 fn write_line(console: &mut Console, line: fmt::Arguments<'_>) {
+    let lost = console.lost;
+    if lost > 0 && try_line(console, format_args!("{lost} lines lost")) {
+        console.lost = 0;
+    }
+    if !try_line(console, line) {
+        console.lost = console.lost.saturating_add(1);
+    }
+}
+
+/// Puts a whole line into the ring, or nothing of it and tells so.
+fn try_line(console: &mut Console, line: fmt::Arguments<'_>) -> bool {
+    let (len, cursor) = (console.len, console.cursor);
+    console.overflow = false;
     console.begin("bulkhead");
-    // `Line` cannot fail; a full ring drops what does not fit.
+    // `Line` cannot fail.
     let _ = Line(console).write_fmt(line);
     console.put(b"\r\n");
+    if console.overflow {
+        (console.len, console.cursor) = (len, cursor);
+    }
+    !console.overflow
 }
 
 /// The last line of a machine that ends, sent to its last byte.

@@ -206,6 +206,8 @@ impl Terminal {
             self.len = 0;
             self.known = 0;
         } else if self.len + WIDEST > LINE {
+            // The line goes on, but is not shown again from its start: BS stops here.
+            self.column = 0;
             self.len = 0;
             self.known = 0;
         }
