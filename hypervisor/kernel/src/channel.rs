@@ -105,8 +105,11 @@ impl Port {
             time::arm(next);
             return false;
         }
+        // Of two CPUs that ask, one is told.
+        if !self.rung.swap(false, Ordering::AcqRel) {
+            return false;
+        }
         self.next.store(now.saturating_add(self.interval), Ordering::Relaxed);
-        self.rung.store(false, Ordering::Release);
         true
     }
 }
