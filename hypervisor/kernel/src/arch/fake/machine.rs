@@ -113,6 +113,7 @@ pub(super) struct CpuState {
     pub(super) deadline: Option<u64>,
     pub(super) stopped: bool,
     waited: bool,
+    played: bool,
     seated: Option<&'static mut Cpu>,
 }
 
@@ -177,8 +178,10 @@ impl State {
     }
 
     /// The next exit of a vCPU; none at the end of its script.
-    pub(super) fn next_exit(&mut self, vcpu: (usize, usize)) -> Option<Exit> {
-        self.scripts.get_mut(&vcpu).and_then(VecDeque::pop_front)
+    pub(super) fn next_exit(&mut self, cpu: usize, vcpu: (usize, usize)) -> Option<Exit> {
+        let exit = self.scripts.get_mut(&vcpu).and_then(VecDeque::pop_front);
+        self.cpu(cpu).played |= exit.is_some();
+        exit
     }
 
     pub(super) fn reply(&mut self, vcpu: (usize, usize), reply: Reply) {
@@ -282,7 +285,7 @@ impl Machine {
         }
         let taken = self.with(|state| {
             let this = state.cpu(cpu);
-            this.waited = false;
+            (this.waited, this.played) = (false, false);
             this.seated.take_if(|_| !this.stopped)
         });
         let seated = taken.ok_or(Stopped::Cpu)?;
@@ -294,7 +297,10 @@ impl Machine {
     /// Whether the CPU's last turn found nothing to do, and nothing came since.
     #[must_use]
     pub fn is_waiting(&self, cpu: usize) -> bool {
-        self.with(|state| state.cpu(cpu).waited && !state.is_pending(cpu))
+        self.with(|state| {
+            let this = state.cpu(cpu);
+            this.waited && !this.played && !state.is_pending(cpu)
+        })
     }
 
     /// CPUs that the kernel started, in order.
@@ -309,6 +315,12 @@ impl Machine {
     /// This CPU's loop is to be left where it would wait.
     pub fn leave_at_wait(&self, cpu: usize) {
         self.with(|state| state.leaves = Some(cpu));
+    }
+
+    /// Whether the CPU does nothing any more.
+    #[must_use]
+    pub fn is_stopped(&self, cpu: usize) -> bool {
+        self.with(|state| state.cpu(cpu).stopped)
     }
 
     /// Whether the kernel switched the machine off.

@@ -9,6 +9,7 @@ use super::machine::{Event, Machine};
 use super::std::collections::BTreeMap;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 use paging::{HostPhys, PAGE};
 
 /// Every byte of memory before it is written.
@@ -33,20 +34,29 @@ impl Pages {
         self.0.entry(address / PAGE).or_insert_with(|| Page { memory: garbage(), cache: None })
     }
 
-    /// Writes through a cache.
-    fn store(&mut self, host: u64, bytes: impl Iterator<Item = u8>) {
-        for (address, byte) in (host..).zip(bytes) {
+    /// Writes through a cache: the bytes of each piece come from `fill`.
+    fn store(&mut self, host: u64, len: u64, mut fill: impl FnMut(&mut [u8], usize)) {
+        let mut done = 0;
+        for (address, inside) in pieces(host, len) {
             let Page { memory, cache } = self.page(address);
-            let line = cache.get_or_insert_with(|| memory.clone());
-            if let Some(slot) = line.get_mut((address % PAGE) as usize) {
-                *slot = byte;
+            if let Some(bytes) = cache.get_or_insert_with(|| memory.clone()).get_mut(inside) {
+                fill(bytes, done);
+                done += bytes.len();
             }
         }
     }
 
+    /// Writes bytes through a cache.
+    fn store_bytes(&mut self, host: u64, bytes: &[u8]) {
+        self.store(host, bytes.len() as u64, |piece, done| {
+            let from = bytes.get(done..done + piece.len()).unwrap_or(&[]);
+            piece.copy_from_slice(from);
+        });
+    }
+
     /// Writes back what the cache has of these pages.
     fn clean(&mut self, host: u64, len: u64) {
-        for address in (host / PAGE * PAGE..host + len).step_by(PAGE as usize) {
+        for (address, _) in pieces(host, len) {
             let page = self.page(address);
             if let Some(line) = page.cache.take() {
                 page.memory = line;
@@ -55,19 +65,29 @@ impl Pages {
     }
 
     fn read(&mut self, host: u64, len: u64, cached: bool) -> Vec<u8> {
-        let byte = |address: u64| {
+        let mut read = Vec::new();
+        for (address, inside) in pieces(host, len) {
             let Page { memory, cache } = self.page(address);
             let bytes = cache.as_ref().filter(|_| cached).unwrap_or(memory);
-            bytes.get((address % PAGE) as usize).copied().unwrap_or(GARBAGE)
-        };
-        (host..host + len).map(byte).collect()
+            read.extend_from_slice(bytes.get(inside).unwrap_or(&[]));
+        }
+        read
     }
+}
+
+/// A range, page by page: an address in the page, and which bytes of it.
+fn pieces(host: u64, len: u64) -> impl Iterator<Item = (u64, Range<usize>)> {
+    let (first, end) = (host / PAGE * PAGE, host + len);
+    (first..end).step_by(PAGE as usize).map(move |page| {
+        let inside = |address: u64| (address.clamp(page, page + PAGE) - page) as usize;
+        (page, inside(host)..inside(end))
+    })
 }
 
 /// Writes zeros and cleans them to memory. `host` and `len` are multiples of 4 KiB.
 pub fn zero(host: HostPhys, len: usize) {
     Machine::current().with(|state| {
-        state.pages.store(host.get(), core::iter::repeat_n(0, len));
+        state.pages.store(host.get(), len as u64, |piece, _| piece.fill(0));
         state.log(Event::Zeroed { host: host.get(), len: len as u64 });
     });
     clean(host, len);
@@ -76,7 +96,7 @@ pub fn zero(host: HostPhys, len: usize) {
 /// Copies bytes and cleans them to memory.
 pub fn copy(host: HostPhys, bytes: &[u8]) {
     Machine::current().with(|state| {
-        state.pages.store(host.get(), bytes.iter().copied());
+        state.pages.store_bytes(host.get(), bytes);
         state.log(Event::Copied { host: host.get(), len: bytes.len() as u64 });
     });
     clean(host, bytes.len());
@@ -105,7 +125,7 @@ pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
 impl Machine {
     /// A guest writes with its caches on.
     pub fn store(&self, host: HostPhys, bytes: &[u8]) {
-        self.with(|state| state.pages.store(host.get(), bytes.iter().copied()));
+        self.with(|state| state.pages.store_bytes(host.get(), bytes));
     }
 
     /// What a guest reads with its caches off.

@@ -61,7 +61,7 @@ impl Vcpu {
             if state.is_pending(cpu) {
                 return Some(Exit::Interrupt);
             }
-            state.next_exit(self.name())
+            state.next_exit(cpu, self.name())
         });
         self.scripted = exit.is_some();
         exit.unwrap_or(Exit::Idle)
