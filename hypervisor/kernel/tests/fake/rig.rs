@@ -94,7 +94,7 @@ impl Rig {
     pub(crate) fn boot(draft: Draft) -> Self {
         let machine = Machine::start();
         let cpus = draft.cpus.iter().map(|record| record.cpu.get() as usize + 1).max().unwrap_or(0);
-        let facts = facts(machine.keep(draft.write()), cpus);
+        let facts = facts(machine.keep(&draft.write()), cpus);
         machine.leave_at_wait(cpus);
         let booted = machine.on(cpus, || {
             kernel::console::start(Serial::new());

@@ -20,6 +20,9 @@ use crate::shared::Shared;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// A bundle lies at a multiple of this, as in flash.
+const BUNDLE_ALIGN: usize = 64;
+
 /// Why a CPU's loop was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
@@ -390,12 +393,18 @@ impl Machine {
         self.with(|state| core::mem::take(&mut state.events))
     }
 
-    /// Keeps bytes for the program's life.
+    /// Keeps a bundle for the program's life, aligned as flash is.
     #[must_use]
-    pub fn keep(&self, bytes: Vec<u8>) -> &'static [u8] {
-        let kept: &'static [u8] = bytes.leak();
+    pub fn keep(&self, bundle: &[u8]) -> &'static [u8] {
+        let mut room = alloc::vec![0; bundle.len() + BUNDLE_ALIGN];
+        let start = room.as_ptr().align_offset(BUNDLE_ALIGN).min(BUNDLE_ALIGN);
+        let inside = start..start + bundle.len();
+        if let Some(bytes) = room.get_mut(inside.clone()) {
+            bytes.copy_from_slice(bundle);
+        }
+        let kept: &'static [u8] = room.leak();
         self.with(|state| state.kept.push(kept));
-        kept
+        kept.get(inside).unwrap_or(&[])
     }
 }
 
