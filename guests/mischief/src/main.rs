@@ -29,16 +29,9 @@ guest_rt::entry!(main);
 /// What every group works with.
 struct Setting {
     tree: Option<Tree>,
-    random: Random,
-}
-
-impl Setting {
     /// This partition's memory: first address and one past the last.
-    fn memory(&self) -> (u64, u64) {
-        let (start, size) =
-            self.tree.and_then(|tree| tree.memory()).unwrap_or((0x4000_0000, 0x80_0000));
-        (start, start + size)
-    }
+    memory: (u64, u64),
+    random: Random,
 }
 
 fn main(boot: Boot) -> ! {
@@ -51,7 +44,9 @@ fn main(boot: Boot) -> ! {
     {
         println!("mischief: no group {stranger}");
     }
-    let mut setting = Setting { tree, random: Random::new(0x00b0_1de5_7a7e) };
+    let (start, size) = tree.and_then(|tree| tree.memory()).unwrap_or((0x4000_0000, 0x80_0000));
+    let memory = (start, start + size);
+    let mut setting = Setting { tree, memory, random: Random::new(0x00b0_1de5_7a7e) };
     for group in GROUPS {
         let wanted =
             chosen.map_or(group.ends, |names| names.split(',').any(|name| name == group.name));

@@ -28,7 +28,7 @@ pub(super) fn spin(_: &mut Setting, _: &mut Tally) {
 pub(super) fn wedge(setting: &mut Setting, tally: &mut Tally) {
     println!("mischief: wedged for ever");
     enable_mmu();
-    let (_, end) = setting.memory();
+    let (_, end) = setting.memory;
     tally.count(Instruction::WEDGES[0].run([end, end, 0, 0]));
 }
 

@@ -43,7 +43,7 @@ pub(crate) const DEVICES: &[Place] = &[
 
 /// Addresses beside and far from this partition's memory, where the machine has other partitions' and the hypervisor's.
 pub(crate) fn far(setting: &Setting) -> [Place; 12] {
-    let (start, end) = setting.memory();
+    let (start, end) = setting.memory;
     [
         place("below-memory", start - 0x1000),
         place("past-memory", end),
@@ -62,7 +62,7 @@ pub(crate) fn far(setting: &Setting) -> [Place; 12] {
 
 /// Whether `address` is memory or a device that this partition has.
 pub(crate) fn own(setting: &Setting, address: u64) -> bool {
-    let (start, end) = setting.memory();
+    let (start, end) = setting.memory;
     let devices = [
         (platform::GICD, platform::GICD + platform::GICD_SIZE),
         (platform::GICR, 0x0900_0000),

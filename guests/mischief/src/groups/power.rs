@@ -33,7 +33,7 @@ const ROUNDS: u32 = 100;
 const PATIENCE: u32 = 100_000;
 
 pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
-    let (start, end) = setting.memory();
+    let (start, end) = setting.memory;
     for target in STRANGERS {
         for call in Instruction::CALLS {
             tally.count_call(call.run([CPU_ON, target, start, 0]));
