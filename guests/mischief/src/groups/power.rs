@@ -62,8 +62,8 @@ pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
         if start_cpu(1, |_| cpu_off()).is_ok() {
             tally.count_done(1);
         }
-        let on = || affinity_info(1).is_ok_and(|state| state == AffinityState::On);
-        (0..PATIENCE).take_while(|_| on()).for_each(|_| pause());
+        let off = || affinity_info(1).is_ok_and(|state| state == AffinityState::Off);
+        (0..PATIENCE).take_while(|_| !off()).for_each(|_| pause());
     }
     tally.part(format_args!("on and off"));
     for entry in [end, 0x0900_0000, 1 << 39, u64::MAX] {
