@@ -18,6 +18,8 @@ use crate::manifest::board::Board;
 const RECORD_AT: usize = 64;
 /// Its first word.
 const RECORD_MAGIC: &[u8] = b"BHBOOT\0\0";
+/// Where a board's flash is mapped, and its CPUs start.
+const RESET_VECTOR: u64 = 0;
 /// Alignment of the bundle.
 const BUNDLE_ALIGN: usize = 0x1_0000;
 /// Room that the hypervisor needs behind the file when a loader put it into RAM.
@@ -60,7 +62,9 @@ pub(crate) fn join(
     program.resize(start, 0);
     program.extend_from_slice(bundle);
     let Range { start: home, size: home_size } = board.home;
-    let words = [start as u64, bundle.len() as u64, board.device_tree, home, home_size];
+    let (start_word, len_word) = (start as u64, bundle.len() as u64);
+    let (tree, console) = (board.device_tree, board.console());
+    let words = [start_word, len_word, tree, home, home_size, console, RESET_VECTOR];
     for (row, word) in words.into_iter().enumerate() {
         let at = RECORD_AT + RECORD_MAGIC.len() + row * size_of::<u64>();
         program[at..at + size_of::<u64>()].copy_from_slice(&word.to_le_bytes());

@@ -177,6 +177,13 @@ impl Board {
         }
     }
 
+    /// Registers of the kept device `console`, where the hypervisor says why it
+    /// cannot start before it has read anything; zero if the board keeps none.
+    pub fn console(&self) -> u64 {
+        let console = self.frames.iter().find(|frame| records::text(&frame.owner) == "console");
+        console.map_or(0, |frame| frame.range.start)
+    }
+
     /// A device by its name.
     pub fn device(&self, name: &str) -> Option<&Device> {
         self.devices.iter().find(|device| device.name == name)
