@@ -16,6 +16,8 @@ pub enum Exit {
     Interrupt,
     /// A load or store where no memory is mapped.
     Memory(MemoryAccess),
+    /// A port of the machine (x86 alone has them).
+    Port(PortAccess),
     /// A system register (Arm) or model-specific register (x86).
     Register(RegisterAccess),
     /// A call to the hypervisor that does not concern power.
@@ -61,6 +63,17 @@ pub struct MemoryAccess {
     pub direction: Direction,
     /// Where a loaded value goes.
     pub destination: Destination,
+}
+
+/// One IN or OUT. A string instruction is as many exits as it has elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortAccess {
+    /// Which port.
+    pub port: u16,
+    /// Bytes: never eight.
+    pub size: Size,
+    /// Which way.
+    pub direction: Direction,
 }
 
 /// One access to a register that traps.

@@ -7,7 +7,9 @@
 //! in the guest or stops its partition.
 
 use crate::arch::{self, Vcpu};
-use crate::exit::{Call, CpuState, Exit, MemoryAccess, Power, PowerAnswer, RegisterAccess};
+use crate::exit::{
+    Call, CpuState, Exit, MemoryAccess, PortAccess, Power, PowerAnswer, RegisterAccess,
+};
 use crate::fault::{GuestFault, Why};
 use crate::partition::{End, Partition};
 use crate::{bell, interrupt};
@@ -51,6 +53,7 @@ fn answer(exit: Exit, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
     match exit {
         Exit::Interrupt => interrupt::answer(vcpu, partition),
         Exit::Memory(access) => memory(access, vcpu, partition),
+        Exit::Port(access) => port(access, vcpu, partition),
         Exit::Register(access) => register(access, vcpu, partition),
         Exit::Call(request) => call(request, vcpu, partition),
         Exit::Power(request) => power(request, vcpu, partition),
@@ -66,6 +69,14 @@ fn answer(exit: Exit, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
 fn memory(access: MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
     let value = partition.platform.memory(&access, vcpu, partition)?;
     vcpu.complete_memory(&access, value);
+    Ok(Next::Resume)
+}
+
+/// A port, of an emulated device or nobody's.
+#[inline(always)]
+fn port(access: PortAccess, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    let value = partition.platform.port(&access, vcpu, partition)?;
+    vcpu.complete_port(&access, value);
     Ok(Next::Resume)
 }
 

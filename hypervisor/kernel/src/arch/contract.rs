@@ -19,7 +19,7 @@ use super::{
     vcpu_named, wait, zero,
 };
 use crate::cpu::Cpu;
-use crate::exit::{Call, Exit, MemoryAccess, PowerAnswer, RegisterAccess};
+use crate::exit::{Call, Exit, MemoryAccess, PortAccess, PowerAnswer, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::interrupt::Interrupt;
 use crate::partition::Partition;
@@ -138,6 +138,8 @@ mod vcpu {
     /// Ends the instruction of [`Exit::Memory`]: a loaded value reaches its register, and the
     /// program counter goes on.
     const _: fn(&mut Vcpu, &MemoryAccess, u64) = Vcpu::complete_memory;
+    /// Ends the instruction of [`Exit::Port`] in the same way.
+    const _: fn(&mut Vcpu, &PortAccess, u64) = Vcpu::complete_port;
     /// Ends the instruction of [`Exit::Register`] in the same way.
     const _: fn(&mut Vcpu, &RegisterAccess, u64) = Vcpu::complete_register;
     /// Gives the result of [`Exit::Call`] or [`Exit::Power`] to the guest, which goes on.
@@ -175,6 +177,8 @@ mod platform {
     const _: fn(&Platform, &Partition) = Platform::connect;
     /// A load or store where no memory is; the value is what a load gives.
     const _: Accessed<MemoryAccess, u64> = Platform::memory;
+    /// An IN or OUT; the value is what an IN gives.
+    const _: Accessed<PortAccess, u64> = Platform::port;
     /// A trapped register; the value is what a read gives.
     const _: Accessed<RegisterAccess, (u64, Next)> = Platform::register;
     /// A physical interrupt of the vCPU's own came, and stays active until the guest ends it.

@@ -3,8 +3,9 @@
 //! answered in that guest.
 
 use crate::rig::{Rig, read, write};
+use devices::Size;
 use kernel::arch::{Event, Reply, answer_call, device};
-use kernel::exit::{Call, Destination, Direction, Exit, RegisterAccess};
+use kernel::exit::{Call, Destination, Direction, Exit, PortAccess, RegisterAccess};
 use kernel::fault::{GuestFault, Why};
 use kernel::interrupt::Interrupt;
 use kernel::partition::{End, Phase};
@@ -31,6 +32,15 @@ fn an_access_to_nothing_is_a_fault_inside_the_guest_which_goes_on() {
         assert_eq!(replies, [fault, fault, Reply::Access(!0)]);
     }
     assert_eq!(rig.partition(0).phase(), Phase::Running);
+}
+
+#[test]
+fn a_port_is_answered_or_faults() {
+    let rig = Rig::alone();
+    let port = |port| Exit::Port(PortAccess { port, size: Size::Half, direction: Direction::Read });
+    let fault = Reply::Injected(GuestFault::NoDevice);
+    let replies = rig.play(0, 0, &[port(device::PORT), port(0x80)]);
+    assert_eq!(replies, [Reply::Access(0x3fa), fault]);
 }
 
 #[test]

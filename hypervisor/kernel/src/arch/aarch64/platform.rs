@@ -9,7 +9,7 @@ use super::gic::{self, Lists};
 use super::registers;
 use super::vcpu::Vcpu;
 use crate::bell::Wish;
-use crate::exit::{Direction, MemoryAccess, RegisterAccess};
+use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::GuestFault;
 use crate::partition::Partition;
 use crate::run::Next;
@@ -122,6 +122,19 @@ impl Platform {
             return Ok(self.redistributor(address - GICR, access, vcpu, partition));
         }
         self.others(address, access.size, access.direction, partition)
+    }
+
+    /// This architecture has no ports, so no guest gets here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn port(
+        &self,
+        _access: &PortAccess,
+        _vcpu: &mut Vcpu,
+        _partition: &Partition,
+    ) -> Result<u64, GuestFault> {
+        Err(GuestFault::Undefined)
     }
 
     /// The devices that are touched rarely.

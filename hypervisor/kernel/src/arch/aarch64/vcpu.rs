@@ -11,7 +11,7 @@
 
 use super::{calls, inject, state, sysreg};
 use crate::console;
-use crate::exit::{Destination, Direction, Exit, MemoryAccess, RegisterAccess};
+use crate::exit::{Destination, Direction, Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
@@ -208,6 +208,9 @@ impl Vcpu {
         }
         sysreg::skip_instruction();
     }
+
+    /// Never called: this architecture has no ports.
+    pub fn complete_port(&mut self, _access: &PortAccess, _value: u64) {}
 
     /// Ends a register access in the same way.
     #[inline]

@@ -6,7 +6,7 @@ use super::machine::{Event, Machine};
 use super::std::collections::BTreeSet;
 use super::vcpu::Vcpu;
 use crate::bell::Wish;
-use crate::exit::{Direction, MemoryAccess, RegisterAccess};
+use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::GuestFault;
 use crate::partition::Partition;
 use crate::run::Next;
@@ -21,6 +21,8 @@ pub mod device {
     pub const TERMINAL_SPACE: u64 = 0xf00d_0020;
     /// Reads as the complement of what was written.
     pub const SCRATCH: u64 = 0xf00e_0000;
+    /// A port that reads as the sum of its number and its size.
+    pub const PORT: u16 = 0x3f8;
     /// A trapped register that reads as 77.
     pub const REGISTER: u32 = 0x707;
     /// A trapped register: a write wants the partition's memory cleaned.
@@ -107,6 +109,22 @@ impl Platform {
                 *self.scratch.lock() = value;
                 Ok(0)
             }
+            _ => Err(GuestFault::NoDevice),
+        }
+    }
+
+    /// An IN or OUT; the value is what an IN gives.
+    ///
+    /// # Errors
+    /// For a port that nobody has.
+    pub fn port(
+        &self,
+        access: &PortAccess,
+        _vcpu: &mut Vcpu,
+        _partition: &Partition,
+    ) -> Result<u64, GuestFault> {
+        match access.port {
+            device::PORT => Ok(u64::from(access.port) + access.size.bytes()),
             _ => Err(GuestFault::NoDevice),
         }
     }

@@ -6,7 +6,7 @@ use super::machine::{Event, Machine, Reply};
 use super::stage2::Controls;
 use super::{cpu_number, std};
 use crate::console;
-use crate::exit::{Exit, MemoryAccess, RegisterAccess};
+use crate::exit::{Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 
 /// A vCPU; its script and what it got are its machine's.
@@ -75,6 +75,11 @@ impl Vcpu {
 
     /// Ends a memory access.
     pub fn complete_memory(&mut self, _access: &MemoryAccess, value: u64) {
+        self.reply(Reply::Access(value));
+    }
+
+    /// Ends a port access.
+    pub fn complete_port(&mut self, _access: &PortAccess, value: u64) {
         self.reply(Reply::Access(value));
     }
 
