@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// Address ranges that can be counted at the same time.
-pub(crate) const RANGES: usize = 8;
+/// Functions that can be counted, and one for everything outside of them.
+pub(crate) const FUNCTIONS: usize = 4096;
 
 /// CPUs of the largest machine, and one for those without an identity yet.
 const CPUS: usize = 9;
@@ -18,17 +18,13 @@ const AFTER_LOOK: u64 = 4;
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 /// Instructions at EL2, by CPU. One thread writes, so relaxed loads and stores lose nothing.
 static EXECUTED: [AtomicU64; CPUS] = [const { AtomicU64::new(0) }; CPUS];
-/// Instructions inside each range.
-static INSIDE: [AtomicU64; RANGES] = [const { AtomicU64::new(0) }; RANGES];
+/// Instructions of each function.
+static INSIDE: [AtomicU64; FUNCTIONS] = [const { AtomicU64::new(0) }; FUNCTIONS];
 
-/// Counts one instruction, inside the ranges whose bits are set.
-pub(crate) fn count(mut ranges: usize) {
-    let current = CURRENT.load(Relaxed) % CPUS;
-    add_one(&EXECUTED[current]);
-    while ranges != 0 {
-        add_one(&INSIDE[ranges.trailing_zeros() as usize % RANGES]);
-        ranges &= ranges - 1;
-    }
+/// Counts one instruction of a function.
+pub(crate) fn count(function: usize) {
+    add_one(&EXECUTED[CURRENT.load(Relaxed) % CPUS]);
+    add_one(&INSIDE[function % FUNCTIONS]);
 }
 
 fn add_one(counter: &AtomicU64) {
@@ -61,8 +57,8 @@ struct Cpu {
 /// What all CPUs have done.
 pub(crate) struct Counts {
     cpus: Vec<Cpu>,
-    /// All instructions and those of each range, at the first ERET of any CPU.
-    entry: Option<(u64, [u64; RANGES])>,
+    /// All instructions and those of each function, at the first ERET of any CPU.
+    entry: Option<(u64, Vec<u64>)>,
 }
 
 impl Counts {
@@ -102,7 +98,7 @@ impl Counts {
     pub(crate) fn leave(&mut self, into_guest: bool) {
         if into_guest && self.entry.is_none() {
             let all = EXECUTED.iter().map(|count| count.load(Relaxed)).sum();
-            self.entry = Some((all, std::array::from_fn(|range| INSIDE[range].load(Relaxed))));
+            self.entry = Some((all, INSIDE.iter().map(|count| count.load(Relaxed)).collect()));
         }
         let Some((cpu, executed)) = self.current() else { return };
         if into_guest {
@@ -127,11 +123,11 @@ impl Counts {
     /// entry ALL                                      instructions before the first ERET
     /// cpu IDENTITY EXECUTED BOOT                     one line for each CPU
     /// path VECTOR CLASS DETAIL LENGTH COUNT          of the CPU named before
-    /// range NAME EXECUTED BEFORE-FIRST-ERET
+    /// function NAME EXECUTED BEFORE-FIRST-ERET
     /// ```
-    pub(crate) fn report(&self, names: &[&str]) -> String {
+    pub(crate) fn report(&self, functions: &[String]) -> String {
         let mut text = String::new();
-        let (entry, inside) = self.entry.unwrap_or_default();
+        let (entry, inside) = self.entry.clone().unwrap_or_default();
         // Writing to a string does not fail.
         let _ = writeln!(text, "entry {entry}");
         for (cpu, executed) in self.cpus.iter().zip(&EXECUTED) {
@@ -145,9 +141,9 @@ impl Counts {
                 }
             }
         }
-        for ((name, count), before) in names.iter().zip(&INSIDE).zip(inside) {
-            let count = count.load(Relaxed);
-            let _ = writeln!(text, "range {name} {count} {before}");
+        let before = inside.iter().chain(std::iter::repeat(&0));
+        for ((name, count), before) in functions.iter().zip(&INSIDE).zip(before) {
+            let _ = writeln!(text, "function {name} {} {before}", count.load(Relaxed));
         }
         text
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A plugin for QEMU that counts what a hypervisor at EL2 does: exits by
 //! reason, instructions from each exit to the return into the guest, and
-//! instructions inside given address ranges.
+//! instructions of each of its functions.
 //!
 //! ```text
-//! qemu-system-aarch64 -icount … -plugin libcounter.so,out=FILE,range=NAME:START:END
+//! qemu-system-aarch64 -icount … -plugin libcounter.so,out=FILE,functions=FILE
 //! ```
+//! The functions' file has a line `START END NAME` for each, in hexadecimal and ascending.
 //! With `until=user` it reports when the first program at EL0 is about to run.
 //! A **path** is what one CPU executes at EL2 from an exception vector for a
 //! lower level to ERET. The hypervisor runs with interrupts masked, so a path is
@@ -23,7 +24,7 @@
 mod counts;
 mod qemu;
 
-use counts::{Counts, RANGES, Reason};
+use counts::{Counts, FUNCTIONS, Reason};
 use qemu::{Block, Id, Register};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -42,14 +43,15 @@ const TABLE: u64 = 0x7ff;
 /// What the command line asked for.
 struct Settings {
     out: String,
-    ranges: Vec<Range>,
+    functions: Vec<Function>,
+    /// Their names, and a last one for everything else.
+    names: Vec<String>,
     /// Report when the first block of EL0 is translated, and count no further.
     until_user: bool,
 }
 
-/// An address range whose instructions are counted.
-struct Range {
-    name: String,
+/// Where a function lies.
+struct Function {
     start: u64,
     end: u64,
 }
@@ -82,14 +84,17 @@ pub unsafe extern "C" fn qemu_plugin_install(
     argv: *const *const c_char,
 ) -> c_int {
     let count = usize::try_from(argc).unwrap_or(0);
-    let mut settings = Settings { out: String::new(), ranges: Vec::new(), until_user: false };
+    let mut settings = Settings {
+        out: String::new(),
+        functions: Vec::new(),
+        names: Vec::new(),
+        until_user: false,
+    };
     for index in 0..count {
         // SAFETY: QEMU passes this many strings.
         let word = unsafe { CStr::from_ptr(*argv.add(index)) }.to_string_lossy();
         if settings.read(&word).is_none() {
-            eprintln!(
-                "counter: {word}: give out=FILE, until=user and at most {RANGES} range=NAME:START:END"
-            );
+            eprintln!("counter: {word}: give out=FILE, functions=FILE, until=user");
             return 1;
         }
     }
@@ -106,20 +111,30 @@ impl Settings {
         match word.split_once('=')? {
             ("until", "user") => self.until_user = true,
             ("out", file) => file.clone_into(&mut self.out),
-            ("range", text) if self.ranges.len() < RANGES => self.ranges.push(Range::read(text)?),
+            ("functions", file) => self.read_functions(&std::fs::read_to_string(file).ok()?)?,
             _ => return None,
         }
         Some(())
     }
-}
 
-impl Range {
-    /// Reads `NAME:START:END` with hexadecimal addresses.
-    fn read(text: &str) -> Option<Self> {
-        let mut parts = text.split(':');
-        let name = parts.next()?.to_owned();
-        let mut address = || u64::from_str_radix(parts.next()?.trim_start_matches("0x"), 16).ok();
-        Some(Self { name, start: address()?, end: address()? })
+    /// Reads the functions' file.
+    fn read_functions(&mut self, text: &str) -> Option<()> {
+        for line in text.lines().take(FUNCTIONS - 1) {
+            let mut words = line.split(' ');
+            let mut address = || u64::from_str_radix(words.next()?, 16).ok();
+            self.functions.push(Function { start: address()?, end: address()? });
+            self.names.push(words.next()?.to_owned());
+        }
+        self.names.push("elsewhere".to_owned());
+        Some(())
+    }
+
+    /// Number of the function that an address is in.
+    fn function(&self, address: u64) -> usize {
+        let after = self.functions.partition_point(|function| function.start <= address);
+        let inside =
+            |index: &usize| self.functions.get(*index).is_some_and(|one| address < one.end);
+        after.checked_sub(1).filter(inside).unwrap_or(self.functions.len())
     }
 }
 
@@ -157,9 +172,7 @@ extern "C" fn translated(_: Id, block: *mut Block) {
         {
             instruction.call(enter, ((address & TABLE) - LOWER) as usize / VECTOR as usize);
         }
-        let ranges = settings.ranges.iter().enumerate();
-        let inside = ranges.filter(|(_, range)| (range.start..range.end).contains(&address));
-        instruction.call(count, inside.fold(0, |bits, (number, _)| bits | 1 << number));
+        instruction.call(count, settings.function(address));
         match instruction.encoding() {
             ERET => instruction.call(leave, 1),
             WFI => instruction.call(leave, 0),
@@ -176,9 +189,9 @@ extern "C" fn begin(_: c_uint, _: *mut c_void) {
     }
 }
 
-/// Runs once for each instruction; the data has a bit for each range it is in.
-extern "C" fn count(_: c_uint, ranges: *mut c_void) {
-    counts::count(ranges.addr());
+/// Runs once for each instruction; the data is its function's number.
+extern "C" fn count(_: c_uint, function: *mut c_void) {
+    counts::count(function.addr());
 }
 
 /// Runs on the first instruction of a vector, before it is counted.
@@ -221,8 +234,7 @@ extern "C" fn ended(_: Id, _: *mut c_void) {
 fn report(settings: &Settings) {
     static WRITTEN: OnceLock<()> = OnceLock::new();
     WRITTEN.get_or_init(|| {
-        let names: Vec<&str> = settings.ranges.iter().map(|range| range.name.as_str()).collect();
-        if let Err(error) = std::fs::write(&settings.out, counts().report(&names)) {
+        if let Err(error) = std::fs::write(&settings.out, counts().report(&settings.names)) {
             eprintln!("counter: {}: {error}", settings.out);
         }
     });

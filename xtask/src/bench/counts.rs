@@ -32,8 +32,8 @@ pub(super) struct Counts {
     /// Instructions before the first guest.
     pub(super) entry: u64,
     cpus: Vec<Cpu>,
-    /// Instructions inside the named ranges before the first guest.
-    ranges: BTreeMap<String, u64>,
+    /// Instructions of each function before the first guest.
+    functions: Vec<(String, u64)>,
 }
 
 impl Counts {
@@ -66,17 +66,27 @@ impl Counts {
                 let cpu = self.cpus.last_mut().context("a path without a CPU")?;
                 cpu.paths.entry(reason).or_default().insert(length.parse()?, count.parse()?);
             }
-            ["range", name, _, before] => {
-                self.ranges.insert((*name).to_owned(), before.parse()?);
+            ["function", name, _, before] => {
+                self.functions.push(((*name).to_owned(), before.parse()?));
             }
             _ => bail!("unknown words"),
         }
         Ok(())
     }
 
-    /// Instructions in a range before the first guest.
-    pub(super) fn range(&self, name: &str) -> u64 {
-        self.ranges.get(name).copied().unwrap_or(0)
+    /// Instructions before the first guest, of the functions whose symbol holds this text.
+    pub(super) fn before(&self, symbol: &str) -> u64 {
+        let functions = self.functions.iter().filter(|(name, _)| name.contains(symbol));
+        functions.map(|(_, count)| count).sum()
+    }
+
+    /// The functions that executed most before the first guest, with their symbols.
+    pub(super) fn busiest(&self, number: usize) -> Vec<(&str, u64)> {
+        let mut all: Vec<_> =
+            self.functions.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        all.truncate(number);
+        all
     }
 
     /// The longest path and why it began.
@@ -190,16 +200,20 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "entry 100\ncpu 0 90 0\ncpu 7f00 50 10\npath 0 16 0 90 3\npath 0 24 9000000 142 2\n\
-                        path 1 0 0 106 7\npath 1 0 0 328 1\npath 4 0 0 8349 5\nrange crc 60 40\n";
+                        path 1 0 0 106 7\npath 1 0 0 328 1\npath 4 0 0 8349 5\nfunction a6memory6crc32c 60 40\nfunction main 9 50\n";
 
     #[test]
     fn exits_are_counted_by_reason() {
         let counts = Counts::parse(TEXT).unwrap();
-        assert_eq!((counts.entry, counts.range("crc"), counts.exits()), (100, 40, (5, 8)));
+        assert_eq!(
+            (counts.entry, counts.before("6memory6crc32c"), counts.exits()),
+            (100, 40, (5, 8))
+        );
         let reasons = [("interrupt", 8), ("HVC", 3), ("UART", 2)];
         assert_eq!(counts.reasons(), reasons.map(|(name, count)| (name.to_owned(), count)));
         assert_eq!(counts.spent(), 3 * 90 + 2 * 142 + 7 * 106 + 328);
         assert_eq!(counts.longest(), Some((8349, "work between guests".to_owned())));
+        assert_eq!(counts.busiest(1), [("main", 50)]);
         assert_eq!(counts.interrupts(0), BTreeMap::from([(106, 7), (328, 1)]));
     }
 

@@ -17,7 +17,7 @@ use crate::terminal::Step;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result, bail};
 use elf::ElfBytes;
-use elf::abi::PT_LOAD;
+use elf::abi::{PT_LOAD, STT_FUNC};
 use elf::endian::LittleEndian;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,10 +27,6 @@ use std::time::{Duration, Instant};
 pub(super) const CPU: &str = "cortex-a57,cntfrq=1000000000";
 /// One instruction takes one nanosecond of the machine's time, and idling none of the host's.
 pub(super) const ONE_TICK: [&str; 2] = ["-icount", "shift=0,sleep=off"];
-/// Functions whose instructions are counted apart, by a part of their symbols.
-/// Zeroing ends with cleaning the caches of what was zeroed.
-const RANGES: [(&str, &str); 3] =
-    [("crc", "6memory6crc32c"), ("zero", "6memory4zero"), ("clean", "6memory12clean_mapped")];
 /// How long nothing may be heard of a machine before this looks at the clock.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -88,10 +84,11 @@ impl<'a> Lab<'a> {
             made(self.workspace.target().join("bench"))?.join(format!("{}.counts", product.name));
         // An old file would pass for this run's.
         let _ = std::fs::remove_file(&out);
-        let mut plugin = format!("{},out={}", self.counter.display(), out.display());
-        for (name, start, end) in ranges(&product.kernel)? {
-            plugin.push_str(&format!(",range={name}:{start:x}:{end:x}"));
-        }
+        let functions = out.with_extension("functions");
+        std::fs::write(&functions, symbols(&product.kernel)?).context("the list of functions")?;
+        let (plugin, out_shown, functions) =
+            (self.counter.display(), out.display(), functions.display());
+        let mut plugin = format!("{plugin},out={out_shown},functions={functions}");
         if run.until_user {
             plugin.push_str(",until=user");
         }
@@ -176,21 +173,22 @@ fn last_lines(console: &str) -> String {
     lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
-/// Name, first and last address of the functions that are counted apart.
-fn ranges(kernel: &Path) -> Result<Vec<(&'static str, u64, u64)>> {
+/// The hypervisor's functions, as the plugin takes them: start, end and name, ascending.
+fn symbols(kernel: &Path) -> Result<String> {
     let bytes = std::fs::read(kernel).with_context(|| kernel.display().to_string())?;
     let file = parse(&bytes)?;
     let (symbols, names) = file.symbol_table()?.context("the hypervisor has no symbols")?;
-    let mut found = Vec::new();
-    for symbol in symbols.iter() {
-        let name = names.get(symbol.st_name as usize).unwrap_or("");
-        for (range, part) in RANGES {
-            if name.contains(part) {
-                found.push((range, symbol.st_value, symbol.st_value + symbol.st_size));
-            }
-        }
-    }
-    Ok(found)
+    let mut functions: Vec<(u64, u64, &str)> = symbols
+        .iter()
+        .filter(|symbol| symbol.st_symtype() == STT_FUNC && symbol.st_size > 0)
+        .filter_map(|symbol| {
+            let end = symbol.st_value.checked_add(symbol.st_size)?;
+            Some((symbol.st_value, end, names.get(symbol.st_name as usize).ok()?))
+        })
+        .collect();
+    functions.sort_unstable();
+    let line = |(start, end, name): (u64, u64, &str)| format!("{start:x} {end:x} {name}\n");
+    Ok(functions.into_iter().map(line).collect())
 }
 
 /// Bytes of an executable that are loaded from its file.

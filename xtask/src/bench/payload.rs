@@ -13,6 +13,10 @@ const CHECKS: [(&str, i64); 3] =
 /// The payload's row with the counter at its first instructions.
 const ENTRY: &str = "entry";
 
+/// Functions that check the bundle, and those that zero memory, as parts of their symbols.
+const CRC: &[&str] = &["6memory6crc32c"];
+const ZEROING: &[&str] = &["6memory4zero", "6memory12clean_mapped"];
+
 /// Measures the payload.
 pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
     let payload = lab.builder.build("bench")?.image.display().to_string();
@@ -34,13 +38,20 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
     let run = Run { what: "reset to guest entry", cpus: 1, ..run };
     let (console, counts) = lab.run(&product, &run)?;
     let entry = checked(&console, run.what)?.get(ENTRY).copied().context("no row `entry`")?;
-    let (crc, zero) =
-        (figure(counts.range("crc")), figure(counts.range("zero") + counts.range("clean")));
+    let [crc, zero] =
+        [CRC, ZEROING].map(|symbols| symbols.iter().map(|symbol| counts.before(symbol)).sum());
+    let (crc, zero) = (figure(crc), figure(zero));
     measured
         .ours
         .insert("reset-to-entry".to_owned(), (entry.value - crc.value - zero.value).into());
     measured.ours.insert("entry-crc".to_owned(), crc);
     measured.ours.insert("entry-zero".to_owned(), zero);
+    let busiest: Vec<String> = counts
+        .busiest(8)
+        .iter()
+        .map(|(symbol, count)| format!("{} {count}", short(symbol)))
+        .collect();
+    measured.notes.push(format!("busiest before the guest: {}", busiest.join(", ")));
     Ok(())
 }
 
@@ -70,6 +81,24 @@ fn row(line: &str) -> Option<(String, Figure)> {
     Some((name, Figure { value, largest }))
 }
 
+/// The last two words of a mangled path: `_ZN6kernel6memory4zero17h…E` is `memory::zero`.
+fn short(symbol: &str) -> String {
+    let mut rest = symbol.strip_prefix("_ZN").unwrap_or("");
+    let mut words = Vec::new();
+    while let Some(end) = rest.find(|c: char| !c.is_ascii_digit()) {
+        let length = rest[..end].parse().unwrap_or(0);
+        let Some(word) = rest.get(end..end + length).filter(|word| !word.is_empty()) else { break };
+        words.push(word);
+        rest = &rest[end + length..];
+    }
+    // The last word is the hash.
+    words.pop();
+    match words.as_slice() {
+        [] => symbol.to_owned(),
+        words => words[words.len().saturating_sub(2)..].join("::"),
+    }
+}
+
 /// What the hypervisor says it uses, in bytes.
 fn memory(console: &str) -> Result<u64> {
     let line = console.lines().find_map(|line| line.strip_prefix("[bulkhead] memory: "));
@@ -87,6 +116,12 @@ mod tests {
         assert_eq!(row("[bench] bench: hvc 1 2 3"), expected);
         assert_eq!(row("(XEN) DOM1: bench: hvc 1 2 3"), expected);
         assert_eq!(row("bench: smc none"), None);
+    }
+
+    #[test]
+    fn a_symbol_is_shortened_to_two_words() {
+        assert_eq!(short("_ZN6kernel4arch6memory4zero17h44f1e5aef0a94513E"), "memory::zero");
+        assert_eq!(short("kernel_boot"), "kernel_boot");
     }
 
     #[test]
