@@ -63,7 +63,11 @@ pub struct ReportArguments {
 }
 
 /// Writes the flash image and prints its report.
-pub fn image(workspace: &Workspace, installer: &Installer, arguments: &ImageArguments) -> Result<u8> {
+pub fn image(
+    workspace: &Workspace,
+    installer: &Installer,
+    arguments: &ImageArguments,
+) -> Result<u8> {
     let system = System::find(workspace, &arguments.system)?;
     let mut builder = Builder::new(workspace, installer)?;
     let product = product::build(workspace, &mut builder, &system)?;

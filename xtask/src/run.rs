@@ -94,10 +94,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     if arguments.gdb {
         hint_at_debugger(&product);
     }
-    attend(
-        &command,
-        Wishes { until: arguments.until.clone(), timeout: arguments.timeout, log },
-    )
+    attend(&command, Wishes { until: arguments.until.clone(), timeout: arguments.timeout, log })
 }
 
 /// Says how a debugger gets at the machine.
@@ -116,10 +113,7 @@ impl Arguments {
             cpu: self.cpu.clone().or_else(|| scenario?.models.first().cloned()),
             cpus: self.cpus.or_else(|| scenario?.cpus),
             memory: self.memory.clone().or_else(|| scenario?.memory.clone()),
-            boot: self
-                .boot
-                .or_else(|| scenario?.boot.first().copied())
-                .unwrap_or_default(),
+            boot: self.boot.or_else(|| scenario?.boot.first().copied()).unwrap_or_default(),
             more: scenario.map(|scenario| scenario.arguments.clone()).unwrap_or_default(),
             gdb: self.gdb,
         }

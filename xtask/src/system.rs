@@ -36,7 +36,10 @@ impl System {
             let names: Vec<String> = systems.iter().map(|system| system.name.clone()).collect();
             let whole = |system: &Self| named == scenario || named == system.name;
             return systems.into_iter().find(whole).ok_or_else(|| {
-                mistake(format!("scenario {scenario} has no such word; there are: {}", names.join(", ")))
+                mistake(format!(
+                    "scenario {scenario} has no such word; there are: {}",
+                    names.join(", ")
+                ))
             });
         }
         let path = Path::new(named);
@@ -74,7 +77,9 @@ impl System {
         let mut systems = Vec::new();
         for (word, scenario) in Scenario::read(workspace, &folder)? {
             systems.push(Self {
-                name: word.as_ref().map_or_else(|| name.to_owned(), |word| format!("{name}/{word}")),
+                name: word
+                    .as_ref()
+                    .map_or_else(|| name.to_owned(), |word| format!("{name}/{word}")),
                 manifest: manifest_of(workspace, name, &folder, &scenario)?,
                 scenario: Some(scenario),
                 word,

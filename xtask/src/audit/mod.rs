@@ -49,7 +49,8 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<u8> {
     print_places("unsafe", &sources, |source| &source.unsafes);
     print_places("cfg on the machine", &sources, |source| &source.cfgs);
 
-    let mut long: Vec<_> = sources.iter().map(|(path, source)| (source.lines, path.clone())).collect();
+    let mut long: Vec<_> =
+        sources.iter().map(|(path, source)| (source.lines, path.clone())).collect();
     let files_over = print_longest("longest files", &mut long, FILE_LIMIT, arguments.rows);
     let mut long: Vec<_> = sources
         .iter()
@@ -58,7 +59,8 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<u8> {
             (function.length, format!("{path}:{} {}", function.line, function.name))
         })
         .collect();
-    let functions_over = print_longest("longest functions", &mut long, FUNCTION_LIMIT, arguments.rows);
+    let functions_over =
+        print_longest("longest functions", &mut long, FUNCTION_LIMIT, arguments.rows);
     let over = files_over + functions_over;
     Ok(if arguments.deny && over > 0 { FAILED } else { PASSED })
 }
@@ -120,7 +122,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
             let path = entry.with_context(|| folder.display().to_string())?.path();
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known)) {
+            } else if path.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
+            {
                 found.push(path);
             }
         }

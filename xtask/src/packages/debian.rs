@@ -79,9 +79,9 @@ impl Cache {
         let package = self
             .download(asked, architecture)
             .with_context(|| format!("fetching Debian's {asked} for {architecture}"))?;
-        self.record.package.retain(|old| {
-            (old.asked.as_str(), old.architecture.as_str()) != (asked, architecture)
-        });
+        self.record
+            .package
+            .retain(|old| (old.asked.as_str(), old.architecture.as_str()) != (asked, architecture));
         self.record.package.push(package.clone());
         self.record.package.sort();
         let text = render(&self.record.package)?;
@@ -102,11 +102,8 @@ impl Cache {
         lists.update(&format!("fetching Debian's package lists for {architecture}"))?;
         let depends = process::output(lists.command("apt-cache").args(["depends", asked]))?;
         let name = real_name(asked, &depends).to_owned();
-        let shown = process::output(lists.command("apt-cache").args([
-            "show",
-            "--no-all-versions",
-            &name,
-        ]))?;
+        let shown =
+            process::output(lists.command("apt-cache").args(["show", "--no-all-versions", &name]))?;
         let version = field(&shown, "Version").context("apt-cache names no version")?.to_owned();
         let arrived = made(self.folder.join("arriving"))?;
         clear(&arrived)?;

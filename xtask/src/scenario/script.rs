@@ -237,7 +237,9 @@ mod tests {
     #[test]
     fn a_gap_in_the_heartbeats_fails_and_two_more_are_wanted_at_the_end() {
         let mut script = script("heartbeats = ['rtos']\n[[step]]\nexpect = 'go'");
-        for line in ["[rtos] heartbeat 9 late", "[x] heartbeat 3 late", "go", "[rtos] heartbeat 10 late"] {
+        for line in
+            ["[rtos] heartbeat 9 late", "[x] heartbeat 3 late", "go", "[rtos] heartbeat 10 late"]
+        {
             script.line(line).unwrap();
         }
         assert!(!script.finished());

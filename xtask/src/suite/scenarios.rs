@@ -108,8 +108,7 @@ fn play_all(workspace: &Workspace, jobs: Vec<Job>) -> Tally {
 impl Job<'_> {
     /// Runs one machine under its script.
     fn play(&self, workspace: &Workspace) -> Result<()> {
-        let folder: String =
-            self.variant.name.chars().filter(|c| !"(),".contains(*c)).collect();
+        let folder: String = self.variant.name.chars().filter(|c| !"(),".contains(*c)).collect();
         let folder = folder.replace([' ', '/'], "-");
         let folder = made(workspace.target().join("scenarios").join(folder))?;
         let image = match self.variant.corrupt {
