@@ -108,7 +108,10 @@ impl Seat {
                     }
                 }
                 Next::Wait => {
-                    arch::wait();
+                    // What is pending already wakes nobody who sleeps.
+                    if !self.partition.platform.has_pending(&mut self.vcpu, self.partition) {
+                        arch::wait();
+                    }
                     self.poll();
                 }
                 Next::Off => self.switch_off(),

@@ -187,6 +187,8 @@ mod platform {
     const _: fn(&Platform, u32, &mut Vcpu, &Partition) = Platform::pulse;
     /// The vCPU finds what the partition's interrupt controller has for it.
     const _: fn(&Platform, &mut Vcpu, &Partition) = Platform::refresh;
+    /// Whether an interrupt waits for the vCPU, masked or not: then it must not sleep.
+    const _: fn(&Platform, &mut Vcpu, &Partition) -> bool = Platform::has_pending;
     /// A deadline came, which its terminal may have asked for ([`crate::terminal`]).
     const _: fn(&Platform, &mut Vcpu, &Partition) = Platform::terminal_deadline;
     /// A byte was typed for the partition. Any CPU may call it.

@@ -10,10 +10,12 @@ use kernel::exit::Power;
 fn typed(rig: &Rig, partition: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
-        match rig.play(partition, 0, &[read(device::TERMINAL)])[..] {
-            [Reply::Access(u64::MAX)] => return bytes,
-            [Reply::Access(byte)] => bytes.push(u8::try_from(byte).expect("a byte")),
-            ref other => panic!("{other:?}"),
+        for reply in rig.play(partition, 0, &[read(device::TERMINAL); 32]) {
+            match reply {
+                Reply::Access(u64::MAX) => return bytes,
+                Reply::Access(byte) => bytes.push(u8::try_from(byte).expect("a byte")),
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

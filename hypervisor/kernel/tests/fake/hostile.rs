@@ -6,7 +6,9 @@ use crate::rig::{Rig, SMALL, add, cases, channel, draft, read};
 use abi::platform::{CHANNEL_REGISTERS, RAM};
 use devices::Size;
 use kernel::arch::{Event, Reply, device, name_of_vcpu};
-use kernel::exit::{Call, Destination, Direction, Exit, MemoryAccess, Power, RegisterAccess};
+use kernel::exit::{
+    Call, Destination, Direction, Exit, MemoryAccess, PortAccess, Power, RegisterAccess,
+};
 use kernel::fault::{GuestFault, Why};
 use kernel::interrupt::Interrupt;
 use kernel::partition::{End, Phase};
@@ -58,11 +60,14 @@ fn exit() -> impl Strategy<Value = Exit> {
         (numbers, direction(), destination()).prop_map(|(number, direction, destination)| {
             Exit::Register(RegisterAccess { number, direction, destination })
         });
+    let port = (prop_oneof![Just(device::PORT), any::<u16>()], direction())
+        .prop_map(|(port, direction)| Exit::Port(PortAccess { port, size: Size::Half, direction }));
     let call = (any::<u32>(), any::<u64>())
         .prop_map(|(function, argument)| Exit::Call(Call { function, argument }));
     let faults = vec![GuestFault::Undefined, GuestFault::NoDevice, GuestFault::NoCode];
     prop_oneof![
         4 => memory,
+        1 => port,
         2 => register,
         1 => call,
         4 => power().prop_map(Exit::Power),

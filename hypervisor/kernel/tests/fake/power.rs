@@ -6,6 +6,7 @@ use abi::platform::RAM;
 use kernel::arch::{Event, Reply, device, name_of_vcpu, power_result};
 use kernel::exit::{CpuState, Exit, Power, PowerAnswer};
 use kernel::fault::Why;
+use kernel::interrupt::Interrupt;
 use kernel::partition::{End, Phase};
 
 fn result(answer: PowerAnswer) -> Option<Reply> {
@@ -136,4 +137,22 @@ fn a_suspended_vcpu_goes_on_with_success() {
     let rig = two();
     let replies = rig.play(0, 0, &[Exit::Power(Power::Suspend), read(device::SCRATCH)]);
     assert_eq!(replies, [Reply::Call(power_result(PowerAnswer::Success)), Reply::Access(!0)]);
+}
+
+#[test]
+fn a_vcpu_does_not_sleep_while_an_interrupt_waits_for_it() {
+    let rig = two();
+    for sleep in [Exit::Power(Power::Suspend), Exit::Idle] {
+        let before = rig.machine.sleeps(0);
+        // It has masked its interrupts, and one came before it went to sleep.
+        rig.machine.mask(true);
+        rig.machine.interrupt(0, Interrupt::Guest(27));
+        rig.machine.play(0, 0, [sleep]);
+        rig.turn(0).expect("the machine is on");
+        assert_eq!(rig.machine.sleeps(0), before, "it sleeps through its interrupt");
+        rig.machine.mask(false);
+        rig.machine.play(0, 0, [sleep]);
+        rig.turn(0).expect("the machine is on");
+        assert_eq!(rig.machine.sleeps(0), before + 1);
+    }
 }

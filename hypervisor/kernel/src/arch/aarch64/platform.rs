@@ -20,7 +20,7 @@ use abi::platform::{
 };
 use devices::Size;
 use devices::pl011::{Pl011, Sink};
-use devices::vgic::{Outcome, Vgic};
+use devices::vgic::{self, Outcome, Vgic};
 use spin::Mutex;
 
 /// A UART as the guest drives it, and the terminal behind it.
@@ -347,6 +347,12 @@ impl Platform {
     /// Brings this vCPU's list registers up to date.
     pub fn refresh(&self, vcpu: &mut Vcpu, partition: &Partition) {
         spread(1 << vcpu.index(), &mut self.vgic.lock(), vcpu, partition);
+    }
+
+    /// Whether an interrupt waits for the vCPU, masked or not.
+    pub fn has_pending(&self, vcpu: &mut Vcpu, partition: &Partition) -> bool {
+        self.refresh(vcpu, partition);
+        vgic::has_pending(&Lists)
     }
 
     /// The vCPU goes off: its list registers are emptied, and with vCPU 0 the

@@ -116,6 +116,7 @@ pub(super) struct CpuState {
     pub(super) deadline: Option<u64>,
     pub(super) stopped: bool,
     waited: bool,
+    sleeps: usize,
     played: bool,
     seated: Option<&'static mut Cpu>,
 }
@@ -130,6 +131,7 @@ pub(super) struct State {
     pub(super) sent: Vec<u8>,
     pub(super) typed: VecDeque<u8>,
     pub(super) typed_pending: bool,
+    pub(super) masked: bool,
     pub(super) pages: Pages,
     pub(super) tables: Store,
     cpus: Vec<CpuState>,
@@ -176,7 +178,9 @@ impl State {
     /// Whether the CPU's loop is to be left.
     pub(super) fn wait(&mut self, cpu: usize) -> bool {
         let nothing = !self.is_pending(cpu);
-        self.cpu(cpu).waited = nothing;
+        let this = self.cpu(cpu);
+        this.waited = nothing;
+        this.sleeps += 1;
         nothing && self.leaves == Some(cpu)
     }
 
@@ -230,6 +234,7 @@ impl Machine {
             sent: Vec::new(),
             typed: VecDeque::new(),
             typed_pending: false,
+            masked: false,
             pages: Pages::default(),
             tables: Store::default(),
             cpus: Vec::new(),
@@ -304,6 +309,17 @@ impl Machine {
             let this = state.cpu(cpu);
             this.waited && !this.played && !state.is_pending(cpu)
         })
+    }
+
+    /// Times that the CPU went to sleep.
+    #[must_use]
+    pub fn sleeps(&self, cpu: usize) -> usize {
+        self.with(|state| state.cpu(cpu).sleeps)
+    }
+
+    /// Guests have, or have not, masked their interrupts.
+    pub fn mask(&self, masked: bool) {
+        self.with(|state| state.masked = masked);
     }
 
     /// CPUs that the kernel started, in order.

@@ -167,9 +167,17 @@ impl Platform {
         Machine::current().with(|state| state.log(event));
     }
 
-    /// The guest takes everything that is pending.
-    pub fn refresh(&self, _vcpu: &mut Vcpu, _partition: &Partition) {
-        self.pending.lock().clear();
+    /// The guest finds everything that is pending.
+    pub fn refresh(&self, _vcpu: &mut Vcpu, _partition: &Partition) {}
+
+    /// Whether an interrupt waits for the vCPU: a guest that has not masked them
+    /// took all there were.
+    pub fn has_pending(&self, _vcpu: &mut Vcpu, _partition: &Partition) -> bool {
+        let mut pending = self.pending.lock();
+        if !Machine::current().with(|state| state.masked) {
+            pending.clear();
+        }
+        !pending.is_empty()
     }
 
     /// A time that a terminal wanted has come.
