@@ -77,14 +77,20 @@ impl Walk<'_> {
     pub(crate) fn map(&self, tables: &mut dyn Tables, new: Mapping<u64>) -> Result<(), Error> {
         let span = self.check_input(new.input, new.len)?;
         self.check_output(&new)?;
-        let mut at = span.start;
-        while at < span.end {
-            let slot = self.last(tables, at);
+        let mut slot = self.last(tables, span.start);
+        loop {
             if let Entry::Leaf(leaf) = slot.entry {
                 let Span { start: input, .. } = slot.span;
                 return Err(Error::Overlap { input, host: leaf.host, size: slot.level.size() });
             }
-            at = slot.span.end;
+            let at = slot.span.end;
+            if at >= span.end {
+                break;
+            }
+            slot = match self.beside(tables, &slot) {
+                Some(next) if !matches!(next.entry, Entry::Table(_)) => next,
+                _ => self.last(tables, at),
+            };
         }
         // Tables first, leaves after: running out of tables maps nothing.
         self.fill(tables, span, &new, false)?;
@@ -164,15 +170,28 @@ impl Walk<'_> {
         let mut left = span;
         let mut host = new.host;
         while left.start < left.end {
-            let slot = self.reach(tables, left.start, self.largest(left, host))?;
-            if leaves {
-                let entry = self.leaf(slot.level, new.leaf(host))?;
-                tables.write(slot.table, slot.index, entry);
+            let mut slot = self.reach(tables, left.start, self.largest(left, host))?;
+            // As long as the next leaf is as large, it stands beside this one.
+            loop {
+                if leaves {
+                    let entry = self.leaf(slot.level, new.leaf(host))?;
+                    tables.write(slot.table, slot.index, entry);
+                }
+                let size = slot.level.size();
+                left.start = left.start.saturating_add(size);
+                // Only the step after the last address of all could wrap; it is not used.
+                host = host.checked_add(size).unwrap_or_default();
+                match self.beside(tables, &slot) {
+                    Some(next)
+                        if next.entry == Entry::Empty
+                            && left.start < left.end
+                            && self.largest(left, host) == slot.level =>
+                    {
+                        slot = next;
+                    }
+                    _ => break,
+                }
             }
-            let size = slot.level.size();
-            left.start = left.start.saturating_add(size);
-            // Only the step after the last address of all could wrap; it is not used.
-            host = host.checked_add(size).unwrap_or_default();
         }
         Ok(())
     }
@@ -282,6 +301,15 @@ impl Walk<'_> {
     fn next(&self, tables: &dyn Tables, slot: &Slot, input: u64) -> Option<Slot> {
         let Entry::Table(table) = slot.entry else { return None };
         Some(self.slot(tables, table, slot.level.below()?, input))
+    }
+
+    /// The next slot of the same table; none behind its last one.
+    fn beside(&self, tables: &dyn Tables, slot: &Slot) -> Option<Slot> {
+        let index = slot.index.checked_add(1).filter(|index| *index as u64 <= INDEX)?;
+        let start = slot.span.end;
+        let span = Span { start, end: start.saturating_add(slot.level.size()) };
+        let entry = self.format.decode(slot.level, tables.read(slot.table, index));
+        Some(Slot { index, span, entry, ..*slot })
     }
 
     fn slot(&self, tables: &dyn Tables, table: HostPhys, level: Level, input: u64) -> Slot {

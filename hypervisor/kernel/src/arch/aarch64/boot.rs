@@ -192,7 +192,11 @@ fn start_devices(map: &mut Map, found: &Found, early: Range) -> Result<(), &'sta
     }
     let taken = "the device tree's devices overlap each other or memory";
     let distributor = frame(map, found.distributor).ok_or(taken)?;
-    gic::start(distributor, frame(map, found.redistributors).ok_or(taken)?);
+    // The device tree may reserve room for many more CPUs than there are.
+    let most = found.cpus.len() as u64 * gic::REDISTRIBUTOR as u64;
+    let Range { start, size } = found.redistributors;
+    let redistributors = Range::new(start, size.min(most));
+    gic::start(distributor, frame(map, redistributors).ok_or(taken)?);
     Ok(())
 }
 

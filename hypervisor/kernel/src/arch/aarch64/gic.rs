@@ -40,7 +40,8 @@ const IPRIORITYR: usize = 0x400;
 const IROUTER: usize = 0x6000;
 const GICR_TYPER: usize = 0x8;
 const GICR_WAKER: usize = 0x14;
-const GICR_STRIDE: usize = 0x2_0000;
+/// Bytes of one redistributor: its two frames (GICv3 without virtual LPIs).
+pub(super) const REDISTRIBUTOR: usize = 0x2_0000;
 const GICR_SGI_FRAME: usize = 0x1_0000;
 const PRIORITY: u32 = 0xa0a0_a0a0;
 
@@ -79,7 +80,7 @@ fn redistributor(gic: &Gic) -> Option<Frame> {
     let affinity = (mpidr >> 32 & 0xff) << 24 | mpidr & 0xff_ffff;
     let mut offset = 0;
     loop {
-        let frame = gic.redistributors.part(offset, GICR_STRIDE)?;
+        let frame = gic.redistributors.part(offset, REDISTRIBUTOR)?;
         let typer = frame.read64(GICR_TYPER);
         if typer >> 32 == affinity {
             return Some(frame);
@@ -87,7 +88,7 @@ fn redistributor(gic: &Gic) -> Option<Frame> {
         if typer & 1 << 4 != 0 {
             return None;
         }
-        offset += GICR_STRIDE;
+        offset += REDISTRIBUTOR;
     }
 }
 

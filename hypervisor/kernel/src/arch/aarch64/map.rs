@@ -51,6 +51,17 @@ static HOME_PHYS: AtomicU64 = AtomicU64::new(0);
 static PAGES: Mutex<Pages> = Mutex::new(Pages { home: 0, next: 0 });
 
 impl Pages {
+    /// Pages that nobody has, the first a multiple of `align` pages.
+    fn take(&mut self, pages: usize, align: usize) -> Result<HostPhys, OutOfTables> {
+        let start = self.next.next_multiple_of(align as u64 * PAGE);
+        let end = start + pages as u64 * PAGE;
+        if end > self.home + HOME_SIZE {
+            return Err(OutOfTables);
+        }
+        self.next = end;
+        Ok(HostPhys::new(start))
+    }
+
     /// The kernel's address of a page of the home.
     fn virt(&self, page: HostPhys) -> *mut u64 {
         (page.get() - self.home + HOME) as *mut u64
@@ -59,13 +70,7 @@ impl Pages {
 
 impl Tables for Pages {
     fn allocate(&mut self, pages: usize) -> Result<HostPhys, OutOfTables> {
-        let size = pages as u64 * PAGE;
-        let start = self.next.next_multiple_of(size);
-        if start + size > self.home + HOME_SIZE {
-            return Err(OutOfTables);
-        }
-        self.next = start + size;
-        let page = HostPhys::new(start);
+        let page = self.take(pages, pages)?;
         // SAFETY: these pages lie in the home, are mapped writable and were given to nobody:
         // `next` only grows and started behind the program.
         unsafe { core::ptr::write_bytes(self.virt(page).cast::<u8>(), 0, pages * PAGE as usize) }
@@ -116,16 +121,13 @@ pub(super) fn with_tables<T>(work: impl FnOnce(&mut Pages) -> T) -> T {
 #[must_use]
 pub(super) fn allocate(map: &mut Map, pages: usize) -> Option<*mut u8> {
     let mut store = PAGES.lock();
-    let guard = store.allocate(1).ok()?;
-    let first = store.next;
-    for _ in 0..pages {
-        store.allocate(1).ok()?;
-    }
+    let guard = store.take(1, 1).ok()?;
+    let first = store.take(pages, 1).ok()?;
     let guard_virt = guard.get() - store.home + HOME;
     let broken = map.space.unmap(&mut *store, HostVirt::new(guard_virt), PAGE).ok()?;
     invalidate(guard_virt);
     broken.make(&mut *store);
-    Some((first - store.home + HOME) as *mut u8)
+    Some((first.get() - store.home + HOME) as *mut u8)
 }
 
 /// Drops a page of the hypervisor's own map from the TLBs of all CPUs.

@@ -57,9 +57,43 @@ pub fn copy(host: HostPhys, bytes: &[u8]) {
     pieces(host, bytes.len(), |at, done, len| {
         // SAFETY: the window maps `len` bytes at `at`; `done + len` is at most `bytes.len()`;
         // guest memory is nowhere mapped as a Rust object, so the two do not overlap.
-        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr().add(done), at, len) }
+        unsafe { copy_wide(bytes.as_ptr().add(done), at, len) }
         clean_mapped(at, len);
     });
+}
+
+/// Copies bytes, 64 at a time: a step of 64 KiB takes 10,240 instructions.
+///
+/// # Safety
+/// `len` bytes are readable at `from` and writable at `to`, and do not overlap.
+unsafe fn copy_wide(from: *const u8, to: *mut u8, len: usize) {
+    let wide = len & !63;
+    if wide > 0 {
+        // SAFETY: moves `wide` bytes of what the caller promises. Both are normal memory, where
+        // an address needs no alignment (SCTLR_EL2.A is 0).
+        unsafe {
+            core::arch::asm!(
+                "2: ldp {a}, {b}, [{from}], #64",
+                "ldp {c}, {d}, [{from}, #-48]",
+                "ldp {e}, {f}, [{from}, #-32]",
+                "ldp {g}, {h}, [{from}, #-16]",
+                "stp {a}, {b}, [{to}], #64",
+                "stp {c}, {d}, [{to}, #-48]",
+                "stp {e}, {f}, [{to}, #-32]",
+                "stp {g}, {h}, [{to}, #-16]",
+                "subs {left}, {left}, #64",
+                "b.ne 2b",
+                from = inout(reg) from => _,
+                to = inout(reg) to => _,
+                left = inout(reg) wide => _,
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+                options(nostack)
+            );
+        }
+    }
+    // SAFETY: the rest of what the caller promises.
+    unsafe { core::ptr::copy_nonoverlapping(from.add(wide), to.add(wide), len - wide) }
 }
 
 /// Writes what caches hold of a range back to memory and drops it.
