@@ -8,6 +8,7 @@ mod boot;
 mod channels;
 mod console;
 mod exits;
+mod heap;
 mod hostile;
 mod life;
 mod maintenance;

@@ -207,6 +207,7 @@ pub struct Machine {
 thread_local! {
     static MACHINE: Cell<Option<&'static Machine>> = const { Cell::new(None) };
     static CPU: Cell<usize> = const { Cell::new(0) };
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// All machines.
@@ -264,7 +265,17 @@ impl Machine {
     }
 
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        INSIDE.set(true);
+        let result = work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        INSIDE.set(false);
+        result
+    }
+
+    /// Whether this thread is in the machine's own code, which does what real
+    /// machines have no code for: nobody should count it as the kernel's.
+    #[must_use]
+    pub fn is_inside() -> bool {
+        INSIDE.get()
     }
 
     /// Plays a CPU while `work` runs.

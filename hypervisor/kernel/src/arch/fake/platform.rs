@@ -11,6 +11,7 @@ use crate::fault::GuestFault;
 use crate::partition::Partition;
 use crate::run::Next;
 use crate::terminal::Terminal;
+use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 
 /// Guest addresses of the devices, and numbers of the registers that trap.
@@ -37,7 +38,7 @@ const CHANNEL_PAGE: u64 = 0x1000;
 pub struct Platform {
     terminal: Mutex<Terminal>,
     scratch: Mutex<u64>,
-    pending: Mutex<BTreeSet<u32>>,
+    pending: AtomicBool,
     lines: BTreeSet<u32>,
 }
 
@@ -48,7 +49,7 @@ impl Platform {
         Self {
             terminal: Mutex::new(Terminal::new()),
             scratch: Mutex::new(0),
-            pending: Mutex::new(BTreeSet::new()),
+            pending: AtomicBool::new(false),
             lines: lines.collect(),
         }
     }
@@ -57,7 +58,7 @@ impl Platform {
     pub fn reset(&self) {
         self.terminal.lock().reset();
         *self.scratch.lock() = 0;
-        self.pending.lock().clear();
+        self.pending.store(false, Ordering::Relaxed);
     }
 
     /// Lets the partition's devices interrupt vCPU 0's CPU.
@@ -162,7 +163,7 @@ impl Platform {
     }
 
     fn raise(&self, interrupt: u32, partition: &Partition) {
-        self.pending.lock().insert(interrupt);
+        self.pending.store(true, Ordering::Relaxed);
         let event = Event::Raised { partition: partition.index, interrupt };
         Machine::current().with(|state| state.log(event));
     }
@@ -173,11 +174,10 @@ impl Platform {
     /// Whether an interrupt waits for the vCPU: a guest that has not masked them
     /// took all there were.
     pub fn has_pending(&self, _vcpu: &mut Vcpu, _partition: &Partition) -> bool {
-        let mut pending = self.pending.lock();
         if !Machine::current().with(|state| state.masked) {
-            pending.clear();
+            self.pending.store(false, Ordering::Relaxed);
         }
-        !pending.is_empty()
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// A time that a terminal wanted has come.
