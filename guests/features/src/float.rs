@@ -22,7 +22,8 @@ const STATUS: u64 = 0x0800_009f;
 /// Before anything else used them.
 pub(crate) fn at_start(report: &mut Report) {
     report.item("v0 to v31 are zero at start", all_zero(&vectors()));
-    report.item("FPCR and FPSR are zero at start", equal("FPCR or FPSR", FPCR.get() | FPSR.get(), 0));
+    report
+        .item("FPCR and FPSR are zero at start", equal("FPCR or FPSR", FPCR.get() | FPSR.get(), 0));
 }
 
 /// That all are zero.

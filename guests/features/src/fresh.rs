@@ -16,10 +16,43 @@ use guest_rt::timer;
 
 /// What the second vCPU writes and then finds.
 const REGISTERS: [Register; 37] = [
-    TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1, CONTEXTIDR, SP_EL0, ELR, ESR, FAR, AFSR0, AFSR1, PAR,
-    CSSELR, MAIR, AMAIR, TCR, TTBR0, TTBR1, CNTKCTL, CNTV_CVAL, CNTP_CVAL, FPCR, FPSR, MDSCR,
-    MDCCINT, DBGBCR0, DBGBVR0, DBGWCR0, DBGWVR0, PMCCFILTR, PMCCNTR, PMSELR, PMUSERENR, PMEVCNTR0,
-    PMEVTYPER0, PMINTENSET, PMCNTENSET, PMOVSSET,
+    TPIDR_EL0,
+    TPIDRRO_EL0,
+    TPIDR_EL1,
+    CONTEXTIDR,
+    SP_EL0,
+    ELR,
+    ESR,
+    FAR,
+    AFSR0,
+    AFSR1,
+    PAR,
+    CSSELR,
+    MAIR,
+    AMAIR,
+    TCR,
+    TTBR0,
+    TTBR1,
+    CNTKCTL,
+    CNTV_CVAL,
+    CNTP_CVAL,
+    FPCR,
+    FPSR,
+    MDSCR,
+    MDCCINT,
+    DBGBCR0,
+    DBGBVR0,
+    DBGWCR0,
+    DBGWVR0,
+    PMCCFILTR,
+    PMCCNTR,
+    PMSELR,
+    PMUSERENR,
+    PMEVCNTR0,
+    PMEVTYPER0,
+    PMINTENSET,
+    PMCNTENSET,
+    PMOVSSET,
 ];
 const COUNT: usize = REGISTERS.len();
 /// What a register holds that nobody wrote.
@@ -72,7 +105,8 @@ pub(crate) fn run(report: &mut Report) {
     report.item("second vCPU lives twice", equal("lived", lived.into(), 1));
     for (register, found) in all().zip(&FOUND) {
         let found = found.load(Ordering::Relaxed);
-        report.item(format_args!("{} is zero after CPU_ON", register.name), equal("value", found, 0));
+        report
+            .item(format_args!("{} is zero after CPU_ON", register.name), equal("value", found, 0));
     }
     let dirty = VECTORS.load(Ordering::Relaxed);
     report.item("v0 to v31 are zero after CPU_ON", equal("words", dirty, 0));

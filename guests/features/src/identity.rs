@@ -3,11 +3,8 @@
 //! feature that Bulkhead hides is zero.
 //! Manual: Arm ARM, "AArch64 System Register Descriptions", "General system control registers".
 
-use crate::cpu::{Outcome, generated};
+use crate::cpu::{Outcome, generated, mrs};
 use crate::report::{Report, Result, Wrong, equal, holds};
-
-/// MRS x0, S3_0_C0_C0_0.
-const MRS: u32 = 0xd538_0000;
 
 /// A field that is zero: its name, CRm and op2 of its register, first bit and bits.
 type Field = (&'static str, u32, u32, u32, u32);
@@ -53,7 +50,7 @@ const MONITOR: u64 = 4;
 
 /// What an identification register reads.
 pub(crate) fn read(crm: u32, op2: u32) -> core::result::Result<u64, Wrong> {
-    match generated(MRS | crm << 8 | op2 << 5, 0) {
+    match generated(mrs(3, 0, 0, crm, op2), 0) {
         Outcome::Done(value) => Ok(value),
         Outcome::Caught(caught) => Err(Wrong("exception", caught.class(), 0)),
     }
@@ -91,7 +88,7 @@ fn all() -> Result {
             read(crm, op2)?;
         }
     }
-    match generated(MRS | 1 << 16 | 7 << 5, 0) {
+    match generated(mrs(3, 1, 0, 0, 7), 0) {
         Outcome::Done(_) => Ok(()),
         Outcome::Caught(caught) => Err(Wrong("AIDR_EL1: exception", caught.class(), 0)),
     }

@@ -41,6 +41,7 @@ fn main(_boot: Boot) -> ! {
     interrupts::init();
     unmask_interrupts();
     caches::run(&mut report, "caches off");
+    shown::thirty_two_bits(&mut report);
     enable_mmu();
     caches::run(&mut report, "caches on");
     identity::run(&mut report);

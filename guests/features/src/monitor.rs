@@ -18,6 +18,8 @@ const CYCLES: u64 = 1 << 31;
 /// Events.
 const SW_INCR: u64 = 0;
 const INST_RETIRED: u64 = 8;
+/// PMEVTYPER: count at EL2 too, if EL2 lets it.
+const AT_EL2: u64 = 1 << 27;
 /// PMUVer from which counting at EL2 can be prohibited.
 const PROHIBITS_EL2: u64 = 4;
 
@@ -105,9 +107,9 @@ fn event_overflow() -> Result {
     })
 }
 
-/// Instructions that `work` retires at EL1.
+/// Instructions that `work` retires.
 fn retired(work: impl FnOnce()) -> u64 {
-    PMEVTYPER0.set(INST_RETIRED);
+    PMEVTYPER0.set(INST_RETIRED | AT_EL2);
     PMEVCNTR0.set(0);
     PMCNTENSET.set(1);
     work();

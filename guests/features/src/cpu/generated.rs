@@ -24,6 +24,16 @@ impl Outcome {
     }
 }
 
+/// An MRS of x0.
+pub(crate) const fn mrs(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u32 {
+    0xd530_0000 | (op0 & 1) << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
+}
+
+/// An MSR of x0.
+pub(crate) const fn msr(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u32 {
+    mrs(op0, op1, crn, crm, op2) & !(1 << 21)
+}
+
 #[repr(C, align(64))]
 struct Buffer(UnsafeCell<[u32; 2]>);
 
@@ -56,4 +66,31 @@ pub(crate) fn generated(instruction: u32, x0: u64) -> Outcome {
         Ok(()) => Outcome::Done(value.get()),
         Err(caught) => Outcome::Caught(caught),
     }
+}
+
+/// Runs a program of 32 bits, which lies in the scratch memory, at EL0 with `r0`
+/// in r0 and an address where nothing is in r3; the exception that ended it.
+pub(crate) fn run_32(code: &[u32], r0: u64, thumb: bool) -> Option<Caught> {
+    /// SPSR: User mode of AArch32, all masked; T32.
+    const USER: u64 = 0x1d0;
+    const T: u64 = 1 << 5;
+    /// Nothing of the platform is there.
+    const NOWHERE: u64 = 0x0b00_0000;
+    let at = super::scratch();
+    for (address, word) in (at..).step_by(4).zip(code) {
+        // SAFETY: the scratch memory is larger than any program here, and nothing else uses it.
+        unsafe { (address as *mut u32).write_volatile(*word) }
+    }
+    // SAFETY: maintenance, so that the program is fetched as it was written.
+    unsafe { asm!("dsb ish", "ic iallu", "dsb ish", "isb", options(nostack)) };
+    let spsr = USER | if thumb { T } else { 0 };
+    let run = || {
+        // SAFETY: the program reads a device's register and ends in an exception, which ends the probe.
+        unsafe {
+            asm!("msr elr_el1, {0}", "msr spsr_el1, {1}", "eret", in(reg) at, in(reg) spsr,
+                in("x0") r0, in("x3") NOWHERE, options(noreturn, nostack));
+        }
+    };
+    // SAFETY: `run` holds nothing.
+    unsafe { probe(run) }.err()
 }

@@ -15,9 +15,9 @@ pub(crate) mod registers;
 pub(crate) use caches::{
     clean_by_way, disable_caches, instruction_follows_store, zero_line, zeroing_size,
 };
-pub(crate) use debug::{brk, execute, step, store, stepped_instructions};
+pub(crate) use debug::{brk, execute, step, stepped_instructions, store};
 pub(crate) use float::{VECTORS, Vectors, fill, vectors};
-pub(crate) use generated::{Outcome, generated};
+pub(crate) use generated::{Outcome, generated, mrs, msr, run_32};
 pub(crate) use registers::Register;
 
 use core::cell::UnsafeCell;

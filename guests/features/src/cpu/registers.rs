@@ -66,7 +66,7 @@ define! {
     SP_EL0 "sp_el0", ELR "elr_el1", ESR "esr_el1", FAR "far_el1",
     AFSR0 "afsr0_el1", AFSR1 "afsr1_el1", PAR "par_el1", CSSELR "csselr_el1",
     CONTEXTIDR "contextidr_el1", MAIR "mair_el1", AMAIR "amair_el1",
-    TCR "tcr_el1", TTBR0 "ttbr0_el1", TTBR1 "ttbr1_el1",
+    CPACR "cpacr_el1", TCR "tcr_el1", TTBR0 "ttbr0_el1", TTBR1 "ttbr1_el1",
     CTR "ctr_el0", CLIDR "clidr_el1", CCSIDR "ccsidr_el1",
     MMFR2 "id_aa64mmfr2_el1", DFR0 "id_aa64dfr0_el1", SCTLR "sctlr_el1",
 }

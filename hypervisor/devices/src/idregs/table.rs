@@ -286,7 +286,7 @@ pub(super) const REGISTERS: &[Description] = &[
         6,
         2,
         &[
-            row("WFxT", 0, Pass, INSTRUCTIONS),
+            row("WFxT", 0, Hide, "a WFI that traps has no deadline"),
             row("RPRES", 4, Pass, FPCR),
             row("GPA3", 8, Hide, KEYS),
             row("APA3", 12, Hide, KEYS),

@@ -21,6 +21,8 @@ pub(super) fn reset() {
     MDSCR_EL1.set(0);
     OSLAR_EL1.set(0);
     msr!("osdlr_el1", 0);
+    msr!("mdccint_el1", 0);
+    msr!("dbgclaimclr_el1", 0xff);
     let dfr0 = ID_AA64DFR0_EL1.get();
     breakpoints(dfr0 >> 12 & 0xf);
     watchpoints(dfr0 >> 20 & 0xf);

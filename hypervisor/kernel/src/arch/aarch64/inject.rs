@@ -4,8 +4,10 @@
 
 use super::sysreg::{self};
 use aarch64_cpu::registers::{
-    ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, Readable, SCTLR_EL1, SPSR_EL1, VBAR_EL1, Writeable,
+    ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, Readable, SCTLR_EL1, SPSR_EL1,
+    VBAR_EL1, Writeable,
 };
+use devices::esr::{self, Syndrome};
 
 const CURRENT_SP0: u64 = 0x000;
 const CURRENT_SPX: u64 = 0x200;
@@ -18,9 +20,20 @@ const EXTERNAL: u64 = 0x10;
 /// ESR ISS of a data abort: a store.
 const WNR: u64 = 1 << 6;
 
-/// An undefined instruction.
+/// An undefined instruction. An ID register that is not there has the syndrome
+/// of a trapped register, which this exit's is, where the CPU does so (FEAT_IDST).
 pub(super) fn undefined(esr: u64) -> u64 {
-    esr & IL
+    let own = ID_AA64MMFR2_EL1.get() >> 36 & 0xf != 0;
+    if own && is_identity_read(esr) { esr } else { esr & IL }
+}
+
+/// Whether an exit is a trapped read of an ID register: op0 = 3, op1 = 0, 1 or
+/// 3, CRn = 0, CRm = 0 to 7 (Arm ARM, "Feature ID space").
+fn is_identity_read(esr: u64) -> bool {
+    let Syndrome::SystemRegister(access) = esr::decode(esr) else { return false };
+    let register = access.register;
+    let space = register.op0() == 3 && register.crn() == 0 && register.crm() < 8;
+    !access.write && space && matches!(register.op1(), 0 | 1 | 3)
 }
 
 /// An external abort on a load or store.

@@ -9,6 +9,7 @@ mod features;
 mod fetch;
 mod float;
 mod gic;
+mod hide;
 mod inject;
 mod map;
 mod memory;

@@ -2,6 +2,7 @@
 //! System registers that trap: what they read, what a write does. A register
 //! that is not here is undefined to the guest.
 
+use super::hide;
 use super::sysreg::mrs;
 use super::vcpu::Vcpu;
 use crate::exit::{Direction, RegisterAccess};
@@ -16,6 +17,9 @@ const ICC_SGI1R: u32 = Register::new(3, 0, 12, 11, 5).number();
 const ICC_ASGI1R: u32 = Register::new(3, 0, 12, 11, 6).number();
 const ICC_SGI0R: u32 = Register::new(3, 0, 12, 11, 7).number();
 const ICC_DIR: u32 = Register::new(3, 0, 12, 11, 1).number();
+const CPACR: u32 = Register::new(3, 0, 1, 0, 2).number();
+const REVIDR: u32 = Register::new(3, 0, 0, 0, 6).number();
+const AIDR: u32 = Register::new(3, 1, 0, 0, 7).number();
 const ACTLR: u32 = Register::new(3, 0, 1, 0, 1).number();
 const DC_ISW: u32 = Register::new(1, 0, 7, 6, 2).number();
 const DC_CSW: u32 = Register::new(1, 0, 7, 10, 2).number();
@@ -45,6 +49,13 @@ pub(super) fn answer(access: &RegisterAccess, vcpu: &mut Vcpu) -> Result<(u64, N
         (DC_ISW | DC_CSW | DC_CISW, Direction::Write(_)) => Ok((0, vcpu.clean_by_way())),
         (ACTLR, Direction::Read) => Ok((ACTLR_EL1.get(), Next::Resume)),
         (ACTLR, Direction::Write(_)) => Ok((0, Next::Resume)),
+        (CPACR, Direction::Read) => Ok((hide::coprocessors(), Next::Resume)),
+        (CPACR, Direction::Write(value)) => {
+            hide::set_coprocessors(value);
+            Ok((0, Next::Resume))
+        }
+        (REVIDR, Direction::Read) => Ok((mrs!("revidr_el1"), Next::Resume)),
+        (AIDR, Direction::Read) => Ok((mrs!("aidr_el1"), Next::Resume)),
         (number, Direction::Write(value)) => Ok((0, vcpu.set_virtual_memory(number, value)?)),
         (_, Direction::Read) if is_identity(register) => {
             Ok((idregs::visible(register, host(register)), Next::Resume))

@@ -3,17 +3,17 @@
 //! its registers have after reset.
 //!
 //! Everything an EL1 guest can change is listed in [`reset`]; a register that
-//! is not listed there must trap or be absent (ARCHITECTURE.md, "Hidden
+//! is not listed there must trap or be absent (hide.rs; ARCHITECTURE.md, "Hidden
 //! features"). Sections of the Arm ARM are the registers' own.
 
-use super::features::Features;
+use super::features::{Features, features};
 use super::sysreg::{dsb_sy, isb, msr};
 use aarch64_cpu::registers::{
     AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0,
-    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1,
-    ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, MAIR_EL1, MDCR_EL2, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1,
-    SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1,
-    VBAR_EL1, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
+    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CSSELR_EL1, ELR_EL1, ESR_EL1,
+    FAR_EL1, HCR_EL2, MAIR_EL1, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1, SP_EL0, SP_EL1, SPSR_EL1,
+    TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2,
+    VTCR_EL2, VTTBR_EL2, Writeable,
 };
 
 /// Registers that govern one vCPU.
@@ -51,6 +51,8 @@ bitflags::bitflags! {
         const FB = 1 << 9;
         /// WFI traps.
         const TWI = 1 << 13;
+        /// ID registers of group 1 (REVIDR_EL1, AIDR_EL1, SMIDR_EL1) trap.
+        const TID1 = 1 << 16;
         /// ID registers of group 3 (AArch64 features) trap.
         const TID3 = 1 << 18;
         /// SMC traps.
@@ -94,6 +96,7 @@ pub(super) fn traps(features: &Features, idle: bool) -> Hcr {
         | Hcr::TSW
         | Hcr::RW;
     hcr.set(Hcr::TWI, idle);
+    hcr.set(Hcr::TID1, features.sme);
     hcr.set(Hcr::TLOR, features.lor);
     hcr.set(Hcr::TERR, features.ras);
     hcr.set(Hcr::FWB, features.forced_write_back);
@@ -101,12 +104,8 @@ pub(super) fn traps(features: &Features, idle: bool) -> Hcr {
     hcr
 }
 
-/// CPTR_EL2: RES1 bits; trace, SVE and SME trap, floating point does not.
-const CPTR: u64 = 0x33ff | 1 << 20;
 /// CNTHCTL_EL2: the physical counter and timer are the guest's.
 const CNTHCTL: u64 = 0b11;
-/// MDCR_EL2: statistical profiling and trace trap; HPMN is added.
-const MDCR: u64 = 1 << 14 | 1 << 19;
 /// SCTLR_EL1 after reset: its RES1 bits, MMU and caches off.
 const SCTLR: u64 = 0x30d0_0800;
 
@@ -118,12 +117,9 @@ pub(super) fn reset(controls: &Controls) {
     VMPIDR_EL2.set(controls.identity);
     msr!("vpidr_el2", MIDR_EL1.get());
     HCR_EL2.set(controls.traps);
-    CPTR_EL2.set(CPTR);
-    msr!("hstr_el2", 0);
+    super::hide::hide(&features());
     CNTHCTL_EL2.set(CNTHCTL);
     CNTVOFF_EL2.set(0);
-    // HPMN: all event counters are the guest's.
-    MDCR_EL2.set(MDCR | super::debug::event_counters());
     system();
     super::debug::reset();
     super::float::reset();
@@ -139,7 +135,6 @@ pub(super) fn reset(controls: &Controls) {
 /// (HCR_EL2.RW), so the registers of an AArch32 EL1 cannot be reached.
 fn system() {
     SCTLR_EL1.set(SCTLR);
-    CPACR_EL1.set(0);
     TTBR0_EL1.set(0);
     TTBR1_EL1.set(0);
     TCR_EL1.set(0);

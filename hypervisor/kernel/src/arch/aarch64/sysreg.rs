@@ -82,11 +82,42 @@ pub(super) fn set_pstate(pstate: u64) {
     SPSR_EL2.set(pstate);
 }
 
-/// Moves the guest past an instruction that was carried out for it: 4 bytes,
-/// or 2 where the syndrome says so (IL, AArch32 only).
+/// SPSR_EL2: the guest steps, and this instruction was still to be done; it was AArch32.
+const STEPPING: u64 = 1 << 21;
+const AARCH32: u64 = 1 << 4;
+
+/// Moves the guest past an instruction that was carried out for it.
 #[inline(always)]
 pub(super) fn skip_instruction() {
-    set_pc(pc().wrapping_add(4));
+    let pstate = pstate();
+    if pstate & (STEPPING | AARCH32) == 0 {
+        set_pc(pc().wrapping_add(4));
+    } else {
+        skip_rarely(pstate);
+    }
+}
+
+/// The same for an instruction that was a step (Arm ARM, "Software Step
+/// exceptions": it is done), or one of AArch32, which may have 2 bytes (IL of
+/// the syndrome is 0) and be one of an IT block ("Conditional execution").
+#[cold]
+fn skip_rarely(pstate: u64) {
+    let mut after = pstate & !STEPPING;
+    let mut length = 4;
+    if pstate & AARCH32 != 0 {
+        length = if esr() & 1 << 25 == 0 { 2 } else { 4 };
+        after = after_it_block_step(after);
+    }
+    set_pc(pc().wrapping_add(length));
+    set_pstate(after);
+}
+
+/// PSTATE.IT, in bits 15:10 and 26:25, behind one more instruction.
+fn after_it_block_step(pstate: u64) -> u64 {
+    const IT: u64 = 0x3f << 10 | 0b11 << 25;
+    let it = pstate >> 8 & 0xfc | pstate >> 25 & 0b11;
+    let next = if it & 0b111 == 0 { 0 } else { it & 0xe0 | it << 1 & 0x1f };
+    pstate & !IT | (next & 0xfc) << 8 | (next & 0b11) << 25
 }
 
 /// All earlier stores and maintenance are complete everywhere.
