@@ -5,7 +5,8 @@
 //!
 //! What nobody wrote reads as garbage.
 
-use super::machine::{Event, Machine};
+use super::events::Event;
+use super::machine::Machine;
 use super::std::collections::BTreeMap;
 use alloc::boxed::Box;
 use alloc::vec::Vec;

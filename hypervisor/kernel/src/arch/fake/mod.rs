@@ -10,6 +10,7 @@
 
 extern crate std;
 
+mod events;
 mod machine;
 mod memory;
 mod platform;
@@ -18,7 +19,8 @@ mod stage2;
 pub mod time;
 mod vcpu;
 
-pub use machine::{Event, Machine, Reply, Starter, Stopped};
+pub use events::{Event, Reply, Stopped};
+pub use machine::{Machine, Starter};
 pub use memory::{GARBAGE, clean, copy, crc32c, publish_code, zero};
 pub use platform::{Platform, device};
 pub use serial::Serial;

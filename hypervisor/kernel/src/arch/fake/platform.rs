@@ -2,7 +2,8 @@
 //! What a guest of the fake sees: a terminal, a scratch register, its channels,
 //! and an interrupt controller that only remembers.
 
-use super::machine::{Event, Machine};
+use super::events::Event;
+use super::machine::Machine;
 use super::std::collections::BTreeSet;
 use super::vcpu::Vcpu;
 use crate::bell::Wish;

@@ -2,7 +2,8 @@
 //! A vCPU that exits as its script says. At the script's end it waits, as a
 //! guest does that has nothing to do.
 
-use super::machine::{Event, Machine, Reply};
+use super::events::{Event, Reply};
+use super::machine::Machine;
 use super::stage2::Controls;
 use super::{cpu_number, std};
 use crate::console;
