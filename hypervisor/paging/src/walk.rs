@@ -77,20 +77,11 @@ impl Walk<'_> {
     pub(crate) fn map(&self, tables: &mut dyn Tables, new: Mapping<u64>) -> Result<(), Error> {
         let span = self.check_input(new.input, new.len)?;
         self.check_output(&new)?;
-        let mut slot = self.last(tables, span.start);
-        loop {
-            if let Entry::Leaf(leaf) = slot.entry {
-                let Span { start: input, .. } = slot.span;
-                return Err(Error::Overlap { input, host: leaf.host, size: slot.level.size() });
-            }
-            let at = slot.span.end;
-            if at >= span.end {
-                break;
-            }
-            slot = match self.beside(tables, &slot) {
-                Some(next) if !matches!(next.entry, Entry::Table(_)) => next,
-                _ => self.last(tables, at),
-            };
+        let mut at = span.start;
+        while at < span.end {
+            let slot = self.last(tables, at);
+            self.check_vacant(tables, &slot, span.end)?;
+            at = slot.row(span.end).end;
         }
         // Tables first, leaves after: running out of tables maps nothing.
         self.fill(tables, span, &new, false)?;
@@ -170,27 +161,37 @@ impl Walk<'_> {
         let mut left = span;
         let mut host = new.host;
         while left.start < left.end {
-            let mut slot = self.reach(tables, left.start, self.largest(left, host))?;
-            // As long as the next leaf is as large, it stands beside this one.
-            loop {
+            let slot = self.reach(tables, left.start, self.largest(left, host))?;
+            let (row, size) = (slot.row(left.end), slot.level.size());
+            for index in slot.index.. {
                 if leaves {
                     let entry = self.leaf(slot.level, new.leaf(host))?;
-                    tables.write(slot.table, slot.index, entry);
+                    tables.write(slot.table, index, entry);
                 }
-                let size = slot.level.size();
                 left.start = left.start.saturating_add(size);
                 // Only the step after the last address of all could wrap; it is not used.
                 host = host.checked_add(size).unwrap_or_default();
-                match self.beside(tables, &slot) {
-                    Some(next)
-                        if next.entry == Entry::Empty
-                            && left.start < left.end
-                            && self.largest(left, host) == slot.level =>
-                    {
-                        slot = next;
-                    }
-                    _ => break,
+                if left.start >= row.end {
+                    break;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// No slot of the row that begins with `slot` has a leaf.
+    fn check_vacant(&self, tables: &dyn Tables, slot: &Slot, end: u64) -> Result<(), Error> {
+        let (row, size) = (slot.row(end), slot.level.size());
+        let mut input = row.start;
+        for index in slot.index.. {
+            if let Entry::Leaf(leaf) =
+                self.format.decode(slot.level, tables.read(slot.table, index))
+            {
+                return Err(Error::Overlap { input, host: leaf.host, size });
+            }
+            input = input.saturating_add(size);
+            if input >= row.end {
+                break;
             }
         }
         Ok(())
@@ -303,21 +304,26 @@ impl Walk<'_> {
         Some(self.slot(tables, table, slot.level.below()?, input))
     }
 
-    /// The next slot of the same table; none behind its last one.
-    fn beside(&self, tables: &dyn Tables, slot: &Slot) -> Option<Slot> {
-        let index = slot.index.checked_add(1).filter(|index| *index as u64 <= INDEX)?;
-        let start = slot.span.end;
-        let span = Span { start, end: start.saturating_add(slot.level.size()) };
-        let entry = self.format.decode(slot.level, tables.read(slot.table, index));
-        Some(Slot { index, span, entry, ..*slot })
-    }
-
     fn slot(&self, tables: &dyn Tables, table: HostPhys, level: Level, input: u64) -> Slot {
         let index = (input.wrapping_shr(level.shift()) & INDEX) as usize;
         let start = input & !level.size().wrapping_sub(1);
         let span = Span { start, end: start.saturating_add(level.size()) };
         let entry = self.format.decode(level, tables.read(table, index));
         Slot { table, index, level, span, entry }
+    }
+}
+
+impl Slot {
+    /// What this slot and its neighbours before `end` translate: pages stand side
+    /// by side in one table, so a range of them is walked to once. Larger slots
+    /// are rows of their own.
+    fn row(&self, end: u64) -> Span {
+        let Span { start, end: own } = self.span;
+        if self.level != Level::Three {
+            return self.span;
+        }
+        let table = (start | Level::Two.size().wrapping_sub(1)).saturating_add(1);
+        Span { start, end: table.min(end).max(own) }
     }
 }
 
