@@ -74,15 +74,13 @@ fn monitor() {
     msr!("pmovsclr_el0", 0xffff_ffff);
     msr!("pmuserenr_el0", 0);
     msr!("pmselr_el0", 0);
-    msr!("pmccntr_el0", 0);
     msr!("pmccfiltr_el0", 0);
-    // P and C reset the counters, LC stays as the architecture wants it.
+    // P and C, written at EL2, reset all counters; LC stays as the architecture wants it.
     msr!("pmcr_el0", 0x46);
     for counter in 0..event_counters() {
         msr!("pmselr_el0", counter);
         super::sysreg::isb();
         msr!("pmxevtyper_el0", 0);
-        msr!("pmxevcntr_el0", 0);
     }
     msr!("pmselr_el0", 0);
 }
