@@ -205,11 +205,7 @@ pub const fn decode(esr: u64) -> Syndrome {
         0x0e => Syndrome::IllegalState,
         0x16 => Syndrome::Hvc((esr & 0xffff) as u16),
         0x17 => Syndrome::Smc((esr & 0xffff) as u16),
-        0x18 => Syndrome::SystemRegister(SystemAccess {
-            register: Register(Register::MASK & (esr & 0xffff_ffff) as u32),
-            transfer: (esr >> 5 & 31) as u8,
-            write: !bit(esr, 0),
-        }),
+        0x18 => Syndrome::SystemRegister(system_access(esr)),
         0x19 => Syndrome::Sve,
         0x1d => Syndrome::Sme,
         0x20 => Syndrome::InstructionAbort(InstructionAbort {
@@ -225,6 +221,23 @@ pub const fn decode(esr: u64) -> Syndrome {
     }
 }
 
+/// Exception classes below the aborts that a guest causes on purpose and often.
+pub mod class {
+    /// HVC.
+    pub const HVC: u64 = 0x16;
+    /// SMC.
+    pub const SMC: u64 = 0x17;
+    /// MSR, MRS or a system instruction.
+    pub const SYSTEM_REGISTER: u64 = 0x18;
+}
+
+/// The exception class, if it lies below those of the aborts.
+#[inline(always)]
+#[must_use]
+pub const fn low_class(esr: u64) -> Option<u64> {
+    if bit(esr, 31) { None } else { Some(esr >> 26 & 0x1f) }
+}
+
 /// The load or store of a plain stage-2 translation fault that ESR describes
 /// completely, and whether it is a store: what an emulated device is for. One
 /// comparison, because it is the commonest exit of all.
@@ -235,6 +248,17 @@ pub const fn described(esr: u64) -> Option<(Access, bool)> {
     const FIELDS: u64 = 0x3f << 26 | 1 << 24 | 1 << 8 | 1 << 7 | 0x3c;
     const PLAIN: u64 = 0x24 << 26 | 1 << 24 | 0b0001 << 2;
     if esr & FIELDS == PLAIN { Some((access(esr), bit(esr, 6))) } else { None }
+}
+
+/// The register access of an exception of class [`class::SYSTEM_REGISTER`].
+#[inline(always)]
+#[must_use]
+pub const fn system_access(esr: u64) -> SystemAccess {
+    SystemAccess {
+        register: Register(Register::MASK & (esr & 0xffff_ffff) as u32),
+        transfer: (esr >> 5 & 31) as u8,
+        write: !bit(esr, 0),
+    }
 }
 
 #[inline(always)]
@@ -366,6 +390,13 @@ mod tests {
         assert_eq!(operands, (3, 6, 14, 9, 5));
     }
 
+    /// The access of a plain translation fault, level 0 to 3, on a load or store.
+    fn plain(esr: u64, abort: &DataAbort) -> Option<(Access, bool)> {
+        let access = abort.access?;
+        let plain = !abort.walk && !abort.cache_maintenance && (4..8).contains(&(esr & 0x3f));
+        plain.then_some((access, abort.write))
+    }
+
     proptest! {
         #[test]
         fn every_class_with_any_syndrome_has_a_meaning(iss: u32, high: u32) {
@@ -375,6 +406,14 @@ mod tests {
                 if let Syndrome::Other(other) = found {
                     prop_assert_eq!(u64::from(other), ec);
                 }
+                prop_assert_eq!(low_class(esr), (ec < 0x20).then_some(ec));
+                prop_assert_eq!(ec == class::HVC, matches!(found, Syndrome::Hvc(_)));
+                prop_assert_eq!(ec == class::SMC, matches!(found, Syndrome::Smc(_)));
+                let register = Syndrome::SystemRegister(system_access(esr));
+                prop_assert_eq!(ec == class::SYSTEM_REGISTER, found == register);
+                let plain =
+                    if let Syndrome::DataAbort(abort) = found { plain(esr, &abort) } else { None };
+                prop_assert_eq!(described(esr), plain);
                 if let Syndrome::SystemRegister(access) = found {
                     let r = access.register;
                     prop_assert_eq!(r, Register::new(r.op0(), r.op1(), r.crn(), r.crm(), r.op2()));

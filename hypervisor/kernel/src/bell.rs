@@ -27,8 +27,10 @@ impl Wish {
     pub const CONTROL: Self = Self::START.union(Self::STOP).union(Self::WORK);
 }
 
-/// A vCPU's doorbell word, with what goes with [`Wish::START`].
+/// A vCPU's doorbell word, with what goes with [`Wish::START`]; a cache line of
+/// its own, because two CPUs write to it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Bell {
     word: AtomicU32,
     cpu: u32,
@@ -92,7 +94,7 @@ impl Bell {
     #[inline]
     #[must_use]
     pub fn take(&self, of: Wish) -> Wish {
-        Wish::from_bits_truncate(self.word.fetch_and(!of.bits(), Ordering::Acquire))
+        Wish::from_bits_retain(self.word.fetch_and(!of.bits(), Ordering::Acquire))
     }
 
     /// Asks for a start, unless the vCPU is on or about to be.

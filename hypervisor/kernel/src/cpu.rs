@@ -144,7 +144,7 @@ impl Seat {
             && let Some((entry, argument)) = bell.started()
         {
             self.vcpu.load(entry, argument);
-            self.partition.platform.refresh(&mut self.vcpu, self.partition);
+            interrupt::refresh(&mut self.vcpu, self.partition);
             self.on = true;
         }
         if wishes.contains(Wish::WORK) {

@@ -50,10 +50,16 @@ pub fn answer(vcpu: &mut Vcpu, partition: &Partition) -> Answer {
 fn answer_own(interrupt: Interrupt, vcpu: &mut Vcpu, partition: &Partition) {
     match interrupt {
         Interrupt::Guest(_) | Interrupt::Kick | Interrupt::None => {}
-        Interrupt::Refresh => partition.platform.refresh(vcpu, partition),
+        Interrupt::Refresh => refresh(vcpu, partition),
         Interrupt::Deadline => deadline(vcpu, partition),
         Interrupt::Console => typed(),
     }
+}
+
+/// The vCPU looks at its interrupts, where that is not the common thing to do.
+#[inline(never)]
+pub fn refresh(vcpu: &mut Vcpu, partition: &Partition) {
+    partition.platform.refresh(vcpu, partition);
 }
 
 /// What other CPUs want of this vCPU; mostly that it looks at its interrupts.
@@ -61,15 +67,19 @@ fn answer_own(interrupt: Interrupt, vcpu: &mut Vcpu, partition: &Partition) {
 fn wishes(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     let Some(bell) = partition.bells.get(vcpu.index()) else { return Next::Resume };
     let wishes = bell.take(Wish::REFRESH | Wish::CHANNEL);
-    if wishes.contains(Wish::REFRESH) {
-        partition.platform.refresh(vcpu, partition);
+    if wishes != Wish::REFRESH {
+        return rare_wishes(wishes, vcpu, partition);
     }
-    if wishes == Wish::REFRESH { Next::Resume } else { rare_wishes(wishes, vcpu, partition) }
+    partition.platform.refresh(vcpu, partition);
+    Next::Resume
 }
 
-/// The other wishes.
+/// Other wishes, or several.
 #[inline(never)]
 fn rare_wishes(wishes: Wish, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    if wishes.contains(Wish::REFRESH) {
+        refresh(vcpu, partition);
+    }
     if wishes.contains(Wish::CHANNEL) {
         channels(vcpu, partition);
     }

@@ -191,8 +191,10 @@ impl Partition {
     /// Leaves a wish at each of these vCPUs, one bit each.
     #[inline]
     pub fn ring(&self, mut vcpus: u32, wish: Wish) {
-        while let Some(bell) = self.bells.get(vcpus.trailing_zeros() as usize) {
-            bell.ring(wish);
+        while vcpus != 0 {
+            if let Some(bell) = self.bells.get(vcpus.trailing_zeros() as usize) {
+                bell.ring(wish);
+            }
             vcpus &= vcpus.wrapping_sub(1);
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Bank {
     pub(super) group: u32,
     /// Enabled.
     pub(super) enabled: u32,
+    /// Enabled, and of a group that is forwarded; see [`Self::reopen`].
+    pub(super) open: u32,
     /// Pending until acknowledged: an edge, a write to ISPENDR, a physical interrupt.
     pub(super) latch: u32,
     /// The level lines of devices.
@@ -78,6 +80,7 @@ impl Bank {
         Self {
             group: 0,
             enabled: 0,
+            open: 0,
             latch: 0,
             level: 0,
             edge,
@@ -97,16 +100,16 @@ impl Bank {
         self.latch | self.level & !self.edge
     }
 
-    /// Enabled, and of a group that is forwarded.
+    /// To be called after `enabled`, `group` or what is forwarded changed.
     #[inline]
-    pub(super) const fn open(&self, groups: Groups) -> u32 {
-        self.enabled & (self.group & groups.one | !self.group & groups.zero)
+    pub(super) const fn reopen(&mut self, groups: Groups) {
+        self.open = self.enabled & (self.group & groups.one | !self.group & groups.zero);
     }
 
     /// Pending and open: to be delivered if it is neither resident nor active.
     #[inline]
-    pub(super) const fn ready(&self, groups: Groups) -> u32 {
-        self.pending() & self.open(groups)
+    pub(super) const fn ready(&self) -> u32 {
+        self.pending() & self.open
     }
 
     /// Physical interrupts that stay active though nothing here needs them any more.
@@ -135,12 +138,19 @@ pub(super) const DIRTY: u32 = 1 << 31;
 /// In [`Cpu::special`]: a physical interrupt may be active for nothing.
 pub(super) const ORPHANS: u32 = 1 << 30;
 
+/// Where each INTID goes first: most machines have four list registers, and
+/// where there are fewer the lowest empty one serves.
+const HOMES: [u8; 32] = [
+    0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3,
+];
+
 /// What the controller knows of one vCPU.
 #[derive(Clone, Debug)]
 pub(super) struct Cpu {
     /// What each list register was last given; zero if it is free.
     slots: [u64; 16],
-    /// For an INTID modulo 32, the list register it was last in.
+    /// For an INTID modulo 32, the list register it was last in. At first they
+    /// are spread, so that interrupts that take turns do not share one.
     home: [u8; 32],
     /// Shared interrupts routed here.
     routed: [u32; 8],
@@ -148,10 +158,10 @@ pub(super) struct Cpu {
     held: [u32; 8],
     /// List registers that were given an interrupt and not folded since.
     pub(super) used: u32,
-    /// Words of shared interrupts in which something may be ready.
-    pub(super) shared: u32,
     /// Words of [`Self::held`] that are not zero.
     pub(super) holding: u32,
+    /// Words of shared interrupts in which something may be ready.
+    pub(super) shared: u32,
     /// Not zero if the list registers need more than filling up: bits of
     /// `ICH_HCR_EL2` beyond En while something does not fit, [`DIRTY`], [`ORPHANS`].
     pub(super) special: u32,
@@ -165,12 +175,12 @@ impl Cpu {
     pub(super) const fn new(routed: u32) -> Self {
         Self {
             slots: [0; 16],
-            home: [0; 32],
+            home: HOMES,
             routed: [routed; 8],
             held: [0; 8],
             used: 0,
-            shared: 0,
             holding: 0,
+            shared: 0,
             special: 0,
             asleep: true,
         }
@@ -271,8 +281,13 @@ mod tests {
         bank.latch = 0b1111;
         bank.enabled = 0b0111;
         bank.group = 0b0011;
-        assert_eq!(bank.ready(Groups { zero: 0, one: !0 }), 0b0011);
-        assert_eq!(bank.ready(Groups { zero: !0, one: 0 }), 0b0100);
-        assert_eq!(bank.ready(Groups::default()), 0);
+        for (groups, ready) in [
+            (Groups { zero: 0, one: !0 }, 0b0011),
+            (Groups { zero: !0, one: 0 }, 0b0100),
+            (Groups::default(), 0),
+        ] {
+            bank.reopen(groups);
+            assert_eq!(bank.ready(), ready);
+        }
     }
 }

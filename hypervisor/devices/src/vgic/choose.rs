@@ -61,11 +61,10 @@ impl Vgic {
         if self.cpu(v).special & ORPHANS != 0 {
             self.end_orphans(v, lists);
         }
-        let groups = self.groups;
         let (mut active, mut ready) = (Set::EMPTY, Set::EMPTY);
         self.gather(v, &mut active, self.cpu(v).holding, |bank, mine, _| bank.active & mine);
         self.gather(v, &mut ready, self.cpu(v).shared, |bank, _, routed| {
-            bank.ready(groups) & routed & !(bank.active | bank.resident)
+            bank.ready() & routed & !(bank.active | bank.resident)
         });
         let mut empty = all(lists);
         let room = empty.count_ones();

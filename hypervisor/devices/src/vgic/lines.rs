@@ -17,25 +17,22 @@ impl Vgic {
     #[inline]
     pub fn send_sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) -> Outcome {
         let sgi = bit((value >> 24 & 15) as u32);
-        let others = self.everyone() & !vcpu_bit(vcpu);
-        let targets = if value & SGI_OTHERS != 0 {
-            others
-        } else if value & SGI_AFFINITY != 0 {
-            0
-        } else {
-            (value & 0xffff) as u32 & self.everyone()
+        let everyone = u32::from(self.everyone);
+        let targets = match value & (SGI_OTHERS | SGI_AFFINITY) {
+            0 => (value & 0xffff_ffff) as u32 & everyone,
+            odd if odd & SGI_OTHERS != 0 => everyone & !vcpu_bit(vcpu),
+            _ => 0,
         };
         let flip = match register {
             SgiRegister::Sgi1 => 0,
             SgiRegister::Sgi0 | SgiRegister::AliasSgi1 => sgi,
         };
-        let groups = self.groups;
         let mut kick = 0;
         for target in Bits(targets) {
             let bank = self.bank_mut(target as usize & 7);
             let sent = (bank.group ^ flip) & sgi;
             bank.latch |= sent;
-            if sent & bank.open(groups) != 0 {
+            if sent & bank.open != 0 {
                 kick |= bit(target);
             }
         }
@@ -46,14 +43,13 @@ impl Vgic {
     pub fn raise(&mut self, vcpu: usize, intid: u32) -> Outcome {
         let Some(b) = self.locate(vcpu, intid) else { return Outcome::default() };
         let line = bit(intid);
-        let groups = self.groups;
         let bank = self.bank_mut(b);
         if bank.level & line != 0 {
             return Outcome::default();
         }
         bank.level |= line;
         bank.latch |= line & bank.edge;
-        let ready = bank.ready(groups) & line;
+        let ready = bank.ready() & line;
         Outcome::of(self.announce(b, ready) | self.disturb(b, line))
     }
 
@@ -69,10 +65,9 @@ impl Vgic {
     /// A device signals an edge.
     pub fn pulse(&mut self, vcpu: usize, intid: u32) -> Outcome {
         let Some(b) = self.locate(vcpu, intid) else { return Outcome::default() };
-        let groups = self.groups;
         let bank = self.bank_mut(b);
         bank.latch |= bit(intid);
-        let ready = bank.ready(groups) & bit(intid);
+        let ready = bank.ready() & bit(intid);
         Outcome::of(self.announce(b, ready))
     }
 
@@ -118,11 +113,10 @@ impl Vgic {
             return Outcome::default();
         }
         let b = bank_index(vcpu, intid);
-        let groups = self.groups;
         let bank = self.bank_mut(b);
         bank.latch |= bit(intid);
         bank.hardware |= bit(intid);
-        let ready = bank.ready(groups) & bit(intid);
+        let ready = bank.ready() & bit(intid);
         let here = word(b).is_none_or(|w| self.cpu(vcpu).routed(w) & bit(intid) != 0);
         let mut kick = self.announce(b, ready);
         if here && ready != 0 {

@@ -59,7 +59,7 @@ pub(super) fn all(lists: &impl ListRegisters) -> u32 {
 impl Vgic {
     /// Brings the list registers of a vCPU up to date. Runs on its CPU: for a
     /// kick, for the maintenance interrupt, and before the vCPU first runs.
-    #[inline]
+    #[inline(always)]
     pub fn refresh(&mut self, vcpu: usize, lists: &mut impl ListRegisters) -> Outcome {
         let v = vcpu & 7;
         if self.place_again(v, lists) {
@@ -71,15 +71,18 @@ impl Vgic {
     /// The commonest refresh: one private interrupt is ready, software's own,
     /// it was the last one in its list register, which is empty again, and
     /// nothing about it has changed.
-    #[inline]
+    #[inline(always)]
     fn place_again(&mut self, v: usize, lists: &mut impl ListRegisters) -> bool {
         let (bank, cpu) = (self.bank(v), self.cpu(v));
-        let ready = bank.ready(self.groups);
-        let i = ready.trailing_zeros() & 31;
+        let ready = bank.ready();
+        if !ready.is_power_of_two() {
+            return false;
+        }
+        let i = ready.trailing_zeros();
         let home = cpu.home(i);
         let last = cpu.slot(home);
         let same = (last ^ (PENDING | u64::from(i))) & !ATTRIBUTES == 0;
-        let alone = ready == bit(i) && cpu.special | cpu.shared | bank.hardware & ready == 0;
+        let alone = cpu.special | cpu.shared | bank.hardware & ready == 0;
         if !same || !alone || lists.empty().wrapping_shr(home) & 1 == 0 {
             return false;
         }
@@ -99,7 +102,9 @@ impl Vgic {
         let ended = lists.ended() & all(lists);
         let empty = lists.empty() & all(lists) | ended;
         for n in Bits(self.cpu(v).used & empty) {
-            kick |= self.retire(v, n, lists);
+            if ended & bit(n) != 0 || !self.may_linger(v, n) {
+                kick |= self.retire(v, n, lists);
+            }
         }
         for n in Bits(ended) {
             lists.write(n as usize, 0);
@@ -146,7 +151,7 @@ impl Vgic {
         lists: &mut impl ListRegisters,
     ) -> bool {
         let bank = self.bank(b);
-        let ready = bank.ready(self.groups);
+        let ready = bank.ready();
         if ready == 0 {
             return true;
         }
@@ -210,11 +215,10 @@ impl Vgic {
     ) {
         let here = bit(intid);
         let b = bank_index(v, intid);
-        let groups = self.groups;
         let routed = self.view(v, b).1;
         let bank = self.bank_mut(b);
         let behind = bank.pending() & here != 0;
-        let again = bank.latch & bank.open(groups) & routed & here;
+        let again = bank.latch & bank.open & routed & here;
         bank.placed |= again;
         bank.latch &= !again;
         // What is pending behind it needs a notice at its end, and "ICH_LR<n>_EL2",
@@ -251,11 +255,31 @@ impl Vgic {
             cpu.hold(w, bit(intid));
         }
         let home = cpu.home(intid);
-        let n = if *empty & bit(home) != 0 { home } else { empty.trailing_zeros() & 15 };
+        let unused = *empty & !cpu.used;
+        let n = if *empty & bit(home) != 0 {
+            home
+        } else {
+            (if unused != 0 { unused } else { *empty }).trailing_zeros() & 15
+        };
         *empty &= !bit(n);
+        if cpu.used & bit(n) != 0 {
+            // A private interrupt that lingered: nobody else waits for it.
+            let _ = self.retire(v, n, lists);
+        }
+        let cpu = self.cpu_mut(v);
         cpu.set_home(intid, n);
         cpu.set_slot(n, value);
         lists.write(n as usize, value);
+    }
+
+    /// Whether list register `n`, which is empty, may keep what it held until
+    /// another interrupt needs it: a private interrupt that is over, so that it
+    /// finds its list register as it left it when it comes again.
+    #[inline]
+    fn may_linger(&self, v: usize, n: u32) -> bool {
+        let intid = intid_of(self.cpu(v).slot(n));
+        let bank = self.bank(v);
+        intid < 32 && (bank.ready() | bank.hardware) & bit(intid) == 0
     }
 
     /// Folds list register `n`, which is empty, and nothing was changed meanwhile.
@@ -314,7 +338,7 @@ impl Vgic {
     pub(super) fn release(&mut self, v: usize, b: usize, ended: u32) -> u32 {
         let Some(w) = word(b) else { return 0 };
         self.cpu_mut(v).drop_held(w, ended);
-        let ready = self.bank(b).ready(self.groups) & ended;
+        let ready = self.bank(b).ready() & ended;
         self.announce(b, ready)
     }
 

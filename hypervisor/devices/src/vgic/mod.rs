@@ -125,6 +125,8 @@ pub enum SgiRegister {
 #[derive(Clone, Debug)]
 pub struct Vgic {
     vcpus: u32,
+    /// All vCPUs, one bit each.
+    everyone: u8,
     intids: u32,
     groups: Groups,
     /// Private interrupts of vCPU 0 to 7, then shared ones from INTID 32 on.
@@ -158,6 +160,7 @@ impl Vgic {
         const OTHER: Cpu = Cpu::new(0);
         Self {
             vcpus,
+            everyone: everyone(vcpus),
             intids,
             groups: Groups { zero: 0, one: 0 },
             banks: [P, P, P, P, P, P, P, P, S, S, S, S, S, S, S, S],
@@ -178,12 +181,6 @@ impl Vgic {
         let b = self.locate(0, intid)?;
         let w = word(b)?;
         (0..self.vcpus as usize).find(|&v| self.cpu(v).routed(w) & bit(intid) != 0)
-    }
-
-    /// All vCPUs, one bit each.
-    #[inline]
-    const fn everyone(&self) -> u32 {
-        bit(self.vcpus).wrapping_sub(1)
     }
 
     /// The bank of an INTID as `vcpu` sees it, if the INTID exists.
@@ -224,7 +221,7 @@ impl Vgic {
         }
         let Some(w) = word(b) else { return vcpu_bit(b) };
         let mut kick = 0;
-        for v in Bits(self.everyone()) {
+        for v in Bits(self.everyone.into()) {
             let cpu = self.cpu_mut(v as usize);
             if (cpu.routed(w) | cpu.held(w)) & mask != 0 {
                 cpu.shared |= vcpu_bit(w);
@@ -246,7 +243,7 @@ impl Vgic {
             return vcpu_bit(b);
         };
         let mut kick = 0;
-        for v in Bits(self.everyone()) {
+        for v in Bits(self.everyone.into()) {
             let cpu = self.cpu_mut(v as usize);
             if cpu.held(w) & mask != 0 {
                 cpu.special |= DIRTY;
@@ -255,6 +252,12 @@ impl Vgic {
         }
         kick
     }
+}
+
+/// So many vCPUs, one bit each.
+#[expect(clippy::cast_possible_truncation, reason = "vCPUs are at most eight")]
+const fn everyone(vcpus: u32) -> u8 {
+    bit(vcpus).wrapping_sub(1) as u8
 }
 
 /// The word of shared interrupts that bank `b` is, unless it is private.

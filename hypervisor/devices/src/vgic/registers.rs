@@ -64,6 +64,9 @@ impl Vgic {
             return Outcome::default();
         }
         self.groups = groups;
+        for bank in &mut self.banks {
+            bank.reopen(groups);
+        }
         Outcome::of(self.disturb_everyone())
     }
 
@@ -103,22 +106,25 @@ impl Vgic {
             Bitmap::Group => {
                 let changed = bank.group ^ value;
                 bank.group = value;
+                bank.reopen(groups);
                 self.changed(b, changed)
             }
             Bitmap::SetEnable => {
                 let added = value & !bank.enabled;
                 bank.enabled |= added;
-                let ready = bank.ready(groups) & added;
+                bank.reopen(groups);
+                let ready = bank.ready() & added;
                 self.announce(b, ready)
             }
             Bitmap::ClearEnable => {
                 let removed = value & bank.enabled;
                 bank.enabled &= !removed;
+                bank.reopen(groups);
                 self.disturb(b, removed)
             }
             Bitmap::SetPending => {
                 bank.latch |= value;
-                let ready = bank.ready(groups) & value;
+                let ready = bank.ready() & value;
                 self.announce(b, ready)
             }
             Bitmap::ClearPending => {
@@ -157,7 +163,7 @@ impl Vgic {
 
     /// Group, priority or trigger of these interrupts changed.
     fn changed(&mut self, b: usize, mask: u32) -> u32 {
-        let ready = self.bank(b).ready(self.groups) & mask;
+        let ready = self.bank(b).ready() & mask;
         self.announce(b, ready) | self.disturb(b, mask)
     }
 
@@ -177,7 +183,7 @@ impl Vgic {
         };
         // Nobody acknowledged it: whoever it is routed to shall end it.
         let mut taken = 0;
-        for v in Bits(self.everyone()) {
+        for v in Bits(self.everyone.into()) {
             let cpu = self.cpu_mut(v as usize);
             let here = cpu.routed(w) & idle;
             if here != 0 {
@@ -191,15 +197,14 @@ impl Vgic {
 
     /// A write to ICACTIVER, or a deactivation by `ICC_DIR_EL1`.
     pub(super) fn clear_active(&mut self, vcpu: usize, b: usize, mask: u32) -> u32 {
-        let groups = self.groups;
         let bank = self.bank_mut(b);
         let ended = mask & bank.active & !bank.resident;
         bank.active &= !mask;
         bank.deactivate |= mask & bank.resident;
         bank.activate &= !mask;
-        let ready = bank.ready(groups) & ended;
+        let ready = bank.ready() & ended;
         if let (Some(w), true) = (word(b), ended != 0) {
-            for v in Bits(self.everyone()) {
+            for v in Bits(self.everyone.into()) {
                 self.cpu_mut(v as usize).drop_held(w, ended);
             }
         }
@@ -219,12 +224,12 @@ impl Vgic {
 
     /// Every vCPU must fold and choose anew.
     fn disturb_everyone(&mut self) -> u32 {
-        for v in Bits(self.everyone()) {
+        for v in Bits(self.everyone.into()) {
             let cpu = self.cpu_mut(v as usize);
             cpu.special |= DIRTY;
             cpu.shared = 0xff;
         }
-        self.everyone()
+        self.everyone.into()
     }
 
     /// `IPRIORITYR`: one byte, or four from a multiple of four on.
@@ -297,7 +302,7 @@ impl Vgic {
         if old == new {
             return Outcome::default();
         }
-        for v in Bits(self.everyone()) {
+        for v in Bits(self.everyone.into()) {
             let routed = self.cpu_mut(v as usize).routed_mut(w);
             *routed &= !bit(intid);
             *routed |= if u64::from(v) == new { bit(intid) } else { 0 };

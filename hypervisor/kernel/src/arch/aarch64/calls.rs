@@ -24,7 +24,7 @@ const INVALID_ADDRESS: i64 = -9;
 /// What a call asks for. The function number is w0; arguments of the 32-bit
 /// convention are cut to 32 bits.
 #[inline(always)]
-pub(super) fn decode(x: &[u64; 31]) -> Exit {
+pub(super) fn decode(x: &[u64; 32]) -> Exit {
     let function = low(x[0]);
     // Most calls are no PSCI calls; both conventions have the same numbers but for one bit.
     if (function & !WIDE).wrapping_sub(psci::PSCI_VERSION) > PSCI_LAST {
@@ -35,7 +35,7 @@ pub(super) fn decode(x: &[u64; 31]) -> Exit {
 
 /// The PSCI calls that do something; the others only answer.
 #[inline(always)]
-fn power(function: u32, x: &[u64; 31]) -> Exit {
+fn power(function: u32, x: &[u64; 32]) -> Exit {
     // The first call of every guest, and the one that others count the cost of.
     if function == psci::PSCI_VERSION {
         return Exit::Call(Call { function, argument: 0 });

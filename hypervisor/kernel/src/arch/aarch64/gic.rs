@@ -149,24 +149,34 @@ fn line(distributor: Frame, bitmap: usize, intid: u32) {
 /// Takes the pending physical interrupt. A guest's stays active; others are over.
 #[inline(always)]
 pub fn acknowledge() -> Interrupt {
-    let intid = (mrs!("icc_iar1_el1") & 0xff_ffff) as u32;
-    if intid >= SPECIAL {
-        return Interrupt::None;
-    }
-    msr!("icc_eoir1_el1", u64::from(intid));
+    let intid = mrs!("icc_iar1_el1") as u32;
     match intid {
-        abi::platform::VIRTUAL_TIMER_INTID => Interrupt::Guest(intid),
+        abi::platform::VIRTUAL_TIMER_INTID => {
+            drop_priority(intid);
+            Interrupt::Guest(intid)
+        }
         KICK => {
-            deactivate(KICK);
+            drop_priority(intid);
+            deactivate(intid);
             Interrupt::Kick
         }
         _ => sort(intid),
     }
 }
 
+/// Lets interrupts of the same priority come again.
+#[inline(always)]
+fn drop_priority(intid: u32) {
+    msr!("icc_eoir1_el1", u64::from(intid));
+}
+
 /// The rest of [`acknowledge`].
 #[inline(never)]
 fn sort(intid: u32) -> Interrupt {
+    if intid >= SPECIAL {
+        return Interrupt::None;
+    }
+    drop_priority(intid);
     let console = intid == CONSOLE.load(Ordering::Relaxed);
     if intid > 31 && !console || intid < 32 && GUEST_PPIS & 1 << (intid & 31) != 0 {
         return Interrupt::Guest(intid);
@@ -263,14 +273,24 @@ fn active_priorities() {
 #[derive(Debug)]
 pub(super) struct Lists;
 
-/// One arm for each list register, because their number is part of the instruction.
+/// One arm for each list register, because their number is part of the
+/// instruction. Most machines have four: those are at hand, the others called.
 macro_rules! each_list {
+    ($n:expr, $far:ident, $do:ident $(, $value:expr)?) => {
+        match ($n > 3, $n & 2 != 0, $n & 1 != 0) {
+            (false, false, false) => $do!("ich_lr0_el2" $(, $value)?),
+            (false, false, true) => $do!("ich_lr1_el2" $(, $value)?),
+            (false, true, false) => $do!("ich_lr2_el2" $(, $value)?),
+            (false, true, true) => $do!("ich_lr3_el2" $(, $value)?),
+            (true, ..) => $far($n $(, $value)?),
+        }
+    };
+}
+
+/// The arms of those from 4 on.
+macro_rules! each_far_list {
     ($n:expr, $otherwise:expr, $do:ident $(, $value:expr)?) => {
         match $n {
-            0 => $do!("ich_lr0_el2" $(, $value)?),
-            1 => $do!("ich_lr1_el2" $(, $value)?),
-            2 => $do!("ich_lr2_el2" $(, $value)?),
-            3 => $do!("ich_lr3_el2" $(, $value)?),
             4 => $do!("ich_lr4_el2" $(, $value)?),
             5 => $do!("ich_lr5_el2" $(, $value)?),
             6 => $do!("ich_lr6_el2" $(, $value)?),
@@ -288,6 +308,18 @@ macro_rules! each_list {
     };
 }
 
+#[cold]
+#[inline(never)]
+fn read_far(n: usize) -> u64 {
+    each_far_list!(n, 0, mrs)
+}
+
+#[cold]
+#[inline(never)]
+fn write_far(n: usize, value: u64) {
+    each_far_list!(n, (), msr, value);
+}
+
 impl ListRegisters for Lists {
     #[inline]
     fn count(&self) -> usize {
@@ -296,12 +328,12 @@ impl ListRegisters for Lists {
 
     #[inline]
     fn read(&self, n: usize) -> u64 {
-        each_list!(n, 0, mrs)
+        each_list!(n, read_far, mrs)
     }
 
     #[inline]
     fn write(&mut self, n: usize, value: u64) {
-        each_list!(n, (), msr, value);
+        each_list!(n, write_far, msr, value);
     }
 
     #[inline]

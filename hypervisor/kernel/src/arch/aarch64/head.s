@@ -193,7 +193,7 @@ wrong_level_text:
 
 // Exceptions. While a guest runs, sp points at its Vcpu; enter() left there
 // where to go on. A lower-level exception stores the guest's registers and goes
-// on there with the cause in x0: 0 synchronous, 1 interrupt, 2 SError.
+// on there with the cause in x0: 1 for an interrupt, 0 for what ESR_EL2 tells.
 .macro from_guest cause
     .balign 0x80
     stp     x0, x1, [sp]
@@ -211,7 +211,7 @@ wrong_level_text:
     stp     x24, x25, [sp, #192]
     stp     x26, x27, [sp, #208]
     stp     x28, x29, [sp, #224]
-    str     x30, [sp, #240]
+    stp     x30, xzr, [sp, #240]
     mov     x0, #\cause
     ldp     x1, x2, [sp, #VCPU_HOST_SP]
     ldp     x19, x29, [sp, #VCPU_HOST_X19]
@@ -247,8 +247,8 @@ vectors:
     from_guest 0
     from_guest 1
     from_guest 1
-    from_guest 2
+    from_guest 0
     from_guest 0
     from_guest 1
     from_guest 1
-    from_guest 2
+    from_guest 0

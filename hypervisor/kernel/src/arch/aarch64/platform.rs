@@ -20,7 +20,7 @@ use abi::platform::{
 };
 use devices::Size;
 use devices::pl011::{Pl011, Sink};
-use devices::vgic::{self, Outcome, Vgic};
+use devices::vgic::{self, Outcome, SgiRegister, Vgic};
 use spin::Mutex;
 
 /// A UART as the guest drives it, and the terminal behind it.
@@ -303,23 +303,53 @@ impl Platform {
         vcpu: &mut Vcpu,
         partition: &Partition,
     ) -> Result<(u64, Next), GuestFault> {
-        if let (Some(register), Direction::Write(value)) =
-            (registers::sgi(access.number), access.direction)
-        {
-            let mut vgic = self.vgic.lock();
-            let kick = vgic.send_sgi(vcpu.index(), register, value).kick;
-            spread(kick, &mut vgic, vcpu, partition);
+        let value = match access.direction {
+            Direction::Read => return Ok((registers::read(access.number)?, Next::Resume)),
+            Direction::Write(value) => value,
+        };
+        if access.number == registers::ICC_SGI1R {
+            self.send(SgiRegister::Sgi1, value, vcpu, partition);
             return Ok((0, Next::Resume));
         }
-        if let (true, Direction::Write(value)) =
-            (registers::is_deactivate(access.number), access.direction)
-        {
-            let mut vgic = self.vgic.lock();
-            let kick = vgic.deactivate(vcpu.index(), (value & 0xff_ffff) as u32).kick;
-            spread(kick, &mut vgic, vcpu, partition);
+        if self.write_interface(access.number, value, vcpu, partition) {
             return Ok((0, Next::Resume));
         }
-        registers::answer(access, vcpu)
+        Ok((0, registers::write(access.number, value, vcpu)?))
+    }
+
+    /// An SGI of this vCPU.
+    #[inline(always)]
+    fn send(&self, register: SgiRegister, value: u64, vcpu: &mut Vcpu, partition: &Partition) {
+        let mut vgic = self.vgic.lock();
+        let kick = vgic.send_sgi(vcpu.index(), register, value).kick;
+        if kick & 1 << vcpu.index() == 0 {
+            partition.ring(kick, Wish::REFRESH);
+        } else {
+            spread(kick, &mut vgic, vcpu, partition);
+        }
+    }
+
+    /// The other registers of the CPU interface that trap; false if it is none of them.
+    #[inline(never)]
+    fn write_interface(
+        &self,
+        number: u32,
+        value: u64,
+        vcpu: &mut Vcpu,
+        partition: &Partition,
+    ) -> bool {
+        match number {
+            registers::ICC_SGI0R => self.send(SgiRegister::Sgi0, value, vcpu, partition),
+            registers::ICC_ASGI1R => self.send(SgiRegister::AliasSgi1, value, vcpu, partition),
+            // Traps while an active interrupt has no list register.
+            registers::ICC_DIR => {
+                let mut vgic = self.vgic.lock();
+                let kick = vgic.deactivate(vcpu.index(), (value & 0xff_ffff) as u32).kick;
+                spread(kick, &mut vgic, vcpu, partition);
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// A physical interrupt of the vCPU's own came.
@@ -345,8 +375,12 @@ impl Platform {
     }
 
     /// Brings this vCPU's list registers up to date.
+    #[inline(always)]
     pub fn refresh(&self, vcpu: &mut Vcpu, partition: &Partition) {
-        spread(1 << vcpu.index(), &mut self.vgic.lock(), vcpu, partition);
+        let kick = self.vgic.lock().refresh(vcpu.index(), &mut Lists).kick;
+        if kick != 0 {
+            partition.ring(kick, Wish::REFRESH);
+        }
     }
 
     /// Whether an interrupt waits for the vCPU, masked or not.
@@ -370,7 +404,7 @@ impl Platform {
 
 /// Lets the vCPUs in `kick` look at the interrupt controller again: this one at
 /// once, the others by their bells.
-#[inline]
+#[inline(never)]
 fn spread(kick: u32, vgic: &mut Vgic, vcpu: &mut Vcpu, partition: &Partition) {
     let own = 1 << vcpu.index();
     let mut others = kick;

@@ -5,18 +5,16 @@
 use super::hide;
 use super::sysreg::mrs;
 use super::vcpu::Vcpu;
-use crate::exit::{Direction, RegisterAccess};
 use crate::fault::GuestFault;
-use crate::run::Next;
+use crate::run::{Answer, Next};
 use aarch64_cpu::registers::{ACTLR_EL1, Readable};
 use devices::esr::Register;
 use devices::idregs;
-use devices::vgic::SgiRegister;
 
-const ICC_SGI1R: u32 = Register::new(3, 0, 12, 11, 5).number();
-const ICC_ASGI1R: u32 = Register::new(3, 0, 12, 11, 6).number();
-const ICC_SGI0R: u32 = Register::new(3, 0, 12, 11, 7).number();
-const ICC_DIR: u32 = Register::new(3, 0, 12, 11, 1).number();
+pub(super) const ICC_SGI1R: u32 = Register::new(3, 0, 12, 11, 5).number();
+pub(super) const ICC_ASGI1R: u32 = Register::new(3, 0, 12, 11, 6).number();
+pub(super) const ICC_SGI0R: u32 = Register::new(3, 0, 12, 11, 7).number();
+pub(super) const ICC_DIR: u32 = Register::new(3, 0, 12, 11, 1).number();
 const CPACR: u32 = Register::new(3, 0, 1, 0, 2).number();
 const REVIDR: u32 = Register::new(3, 0, 0, 0, 6).number();
 const AIDR: u32 = Register::new(3, 1, 0, 0, 7).number();
@@ -24,43 +22,32 @@ const ACTLR: u32 = Register::new(3, 0, 1, 0, 1).number();
 const DC_ISW: u32 = Register::new(1, 0, 7, 6, 2).number();
 const DC_CSW: u32 = Register::new(1, 0, 7, 10, 2).number();
 const DC_CISW: u32 = Register::new(1, 0, 7, 14, 2).number();
-/// Which register sends a software generated interrupt.
-#[inline(always)]
-pub(super) fn sgi(number: u32) -> Option<SgiRegister> {
+
+/// What a register of the CPU itself reads.
+#[inline(never)]
+pub(super) fn read(number: u32) -> Result<u64, GuestFault> {
+    let register = Register::from_number(number);
     match number {
-        ICC_SGI1R => Some(SgiRegister::Sgi1),
-        ICC_ASGI1R => Some(SgiRegister::AliasSgi1),
-        ICC_SGI0R => Some(SgiRegister::Sgi0),
-        _ => None,
+        ACTLR => Ok(ACTLR_EL1.get()),
+        CPACR => Ok(hide::coprocessors()),
+        REVIDR => Ok(mrs!("revidr_el1")),
+        AIDR => Ok(mrs!("aidr_el1")),
+        _ if is_identity(register) => Ok(idregs::visible(register, host(register))),
+        _ => Err(GuestFault::Undefined),
     }
 }
 
-/// ICC_DIR_EL1, which traps while an active interrupt has no list register.
-#[inline(always)]
-pub(super) fn is_deactivate(number: u32) -> bool {
-    number == ICC_DIR
-}
-
-/// The registers of the CPU itself.
+/// A write to one, or a system instruction.
 #[inline(never)]
-pub(super) fn answer(access: &RegisterAccess, vcpu: &mut Vcpu) -> Result<(u64, Next), GuestFault> {
-    let register = Register::from_number(access.number);
-    match (access.number, access.direction) {
-        (DC_ISW | DC_CSW | DC_CISW, Direction::Write(_)) => Ok((0, vcpu.clean_by_way())),
-        (ACTLR, Direction::Read) => Ok((ACTLR_EL1.get(), Next::Resume)),
-        (ACTLR, Direction::Write(_)) => Ok((0, Next::Resume)),
-        (CPACR, Direction::Read) => Ok((hide::coprocessors(), Next::Resume)),
-        (CPACR, Direction::Write(value)) => {
+pub(super) fn write(number: u32, value: u64, vcpu: &mut Vcpu) -> Answer {
+    match number {
+        DC_ISW | DC_CSW | DC_CISW => Ok(vcpu.clean_by_way()),
+        ACTLR => Ok(Next::Resume),
+        CPACR => {
             hide::set_coprocessors(value);
-            Ok((0, Next::Resume))
+            Ok(Next::Resume)
         }
-        (REVIDR, Direction::Read) => Ok((mrs!("revidr_el1"), Next::Resume)),
-        (AIDR, Direction::Read) => Ok((mrs!("aidr_el1"), Next::Resume)),
-        (number, Direction::Write(value)) => Ok((0, vcpu.set_virtual_memory(number, value)?)),
-        (_, Direction::Read) if is_identity(register) => {
-            Ok((idregs::visible(register, host(register)), Next::Resume))
-        }
-        (_, Direction::Read) => Err(GuestFault::Undefined),
+        number => vcpu.set_virtual_memory(number, value),
     }
 }
 

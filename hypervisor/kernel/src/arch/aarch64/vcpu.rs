@@ -15,7 +15,7 @@ use crate::exit::{Destination, Direction, Exit, MemoryAccess, PortAccess, Regist
 use crate::fault::{GuestFault, Why};
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
-use devices::esr::{self, Access, DataAbort, Status, Syndrome, SystemAccess};
+use devices::esr::{self, Access, DataAbort, Status, Syndrome, SystemAccess, class};
 use devices::loadstore::{self, Writeback};
 use paging::GuestPhys;
 
@@ -23,8 +23,9 @@ use paging::GuestPhys;
 #[derive(Debug)]
 #[repr(C, align(16))]
 pub struct Vcpu {
-    /// x0 to x30.
-    x: [u64; 31],
+    /// x0 to x30, then XZR: head.s puts zero there on every exit, so what is
+    /// written to it is lost.
+    x: [u64; 32],
     /// Stack pointer and program counter of the hypervisor.
     host_sp: [u64; 2],
     /// x19 and x29 of the hypervisor: Rust cannot name them as clobbered.
@@ -49,8 +50,8 @@ global_asm!(
 
 const _: () = assert!(offset_of!(Vcpu, x) == 0);
 
-/// Why the CPU came back, as `head.s` numbers it.
-const SYNCHRONOUS: u64 = 0;
+/// Why the CPU came back, as `head.s` numbers it: for an interrupt, or for what
+/// the syndrome tells, which may be an SError.
 const INTERRUPT: u64 = 1;
 
 impl Vcpu {
@@ -58,7 +59,7 @@ impl Vcpu {
     #[must_use]
     pub fn new(index: usize, controls: state::Controls) -> Self {
         Self {
-            x: [0; 31],
+            x: [0; 32],
             host_sp: [0; 2],
             host_x19: [0; 2],
             index,
@@ -78,7 +79,7 @@ impl Vcpu {
     /// Puts the state that the architecture has after reset into this CPU, to
     /// start at `entry` with `argument` in x0.
     pub fn load(&mut self, entry: u64, argument: u64) {
-        self.x = [0; 31];
+        self.x = [0; 32];
         self.x[0] = argument;
         self.writeback = None;
         self.wants_clean = false;
@@ -137,32 +138,41 @@ impl Vcpu {
                 out("x30") _,
             );
         }
-        match cause {
-            SYNCHRONOUS => self.decode(),
-            INTERRUPT => Exit::Interrupt,
-            _ => Exit::Fault(GuestFault::Stop(Why::SystemError)),
-        }
+        if cause == INTERRUPT { Exit::Interrupt } else { self.decode() }
     }
 
     /// What a synchronous exception asks for.
     #[inline(always)]
     fn decode(&mut self) -> Exit {
         let esr = sysreg::esr();
-        if let Some((access, write)) = esr::described(esr) {
-            return self.device_access(access, write);
-        }
-        match esr::decode(esr) {
-            Syndrome::Hvc(_) => calls::decode(&self.x),
-            Syndrome::SystemRegister(access) => self.system_register(access),
-            Syndrome::Smc(_) => {
+        match esr::low_class(esr) {
+            Some(class::HVC) => calls::decode(&self.x),
+            Some(class::SMC) => {
                 sysreg::skip_instruction();
                 calls::decode(&self.x)
             }
+            Some(class::SYSTEM_REGISTER) => self.system_register(esr::system_access(esr)),
+            Some(_) => self.rare(),
+            None => match esr::described(esr) {
+                Some((access, write)) => self.device_access(access, write),
+                None => self.rare(),
+            },
+        }
+    }
+
+    /// The other synchronous exceptions.
+    #[cold]
+    #[inline(never)]
+    fn rare(&mut self) -> Exit {
+        match esr::decode(sysreg::esr()) {
             Syndrome::Wait { .. } => Exit::Idle,
             Syndrome::InstructionAbort(_) => Exit::Fault(GuestFault::NoCode),
             Syndrome::DataAbort(_) => self.odd_abort(),
             Syndrome::SError => Exit::Fault(GuestFault::Stop(Why::SystemError)),
             Syndrome::Unknown
+            | Syndrome::Hvc(_)
+            | Syndrome::Smc(_)
+            | Syndrome::SystemRegister(_)
             | Syndrome::FloatingPoint
             | Syndrome::Sve
             | Syndrome::Sme
@@ -180,15 +190,13 @@ impl Vcpu {
     /// A register's value; 31 reads as zero.
     #[inline]
     fn get(&self, register: u8) -> u64 {
-        self.x.get(usize::from(register)).copied().unwrap_or(0)
+        self.x[usize::from(register & 31)]
     }
 
     /// Sets a register; 31 is discarded.
     #[inline]
     pub fn set(&mut self, register: u8, value: u64) {
-        if let Some(slot) = self.x.get_mut(usize::from(register)) {
-            *slot = value;
-        }
+        self.x[usize::from(register & 31)] = value;
     }
 
     /// Ends a memory access: the loaded value, if it was a load, reaches its
@@ -237,7 +245,7 @@ impl Vcpu {
             sysreg::esr(),
             sysreg::far(),
         ));
-        for (number, pair) in self.x.chunks(4).enumerate() {
+        for (number, pair) in self.x[..31].chunks(4).enumerate() {
             console::say(format_args!("{partition}: x{} {pair:x?}", 4 * number));
         }
     }
@@ -270,7 +278,6 @@ impl Vcpu {
     }
 
     /// The data aborts that are not a plain load or store of one register.
-    #[cold]
     fn odd_abort(&mut self) -> Exit {
         let abort = esr::data_abort(sysreg::esr());
         if abort.cache_maintenance && abort.status == Status::Translation {
@@ -314,9 +321,9 @@ impl Vcpu {
     fn write_back(&mut self) {
         let Some(writeback) = self.writeback.take() else { return };
         let add = writeback.add.cast_unsigned();
-        match self.x.get_mut(usize::from(writeback.base)) {
-            Some(base) => *base = base.wrapping_add(add),
-            None => sysreg::add_to_stack_pointer(add),
+        match writeback.base {
+            31 => sysreg::add_to_stack_pointer(add),
+            base => self.set(base, self.get(base).wrapping_add(add)),
         }
     }
 
@@ -342,11 +349,8 @@ impl Vcpu {
     /// A trapped system register.
     #[inline(always)]
     fn system_register(&mut self, access: SystemAccess) -> Exit {
-        let direction = if access.write {
-            Direction::Write(self.get(access.transfer))
-        } else {
-            Direction::Read
-        };
+        let value = self.get(access.transfer);
+        let direction = if access.write { Direction::Write(value) } else { Direction::Read };
         Exit::Register(RegisterAccess {
             number: access.register.number(),
             direction,
