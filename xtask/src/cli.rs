@@ -81,6 +81,6 @@ fn run(arguments: &Arguments) -> Result<u8> {
         Verb::Schema => Ok(paper::print_schema()),
         Verb::Test(arguments) => suite::run(&workspace, &installer, arguments),
         Verb::Bench(arguments) => bench::run(&workspace, &installer, arguments),
-        Verb::Audit(arguments) => audit::run(&workspace, arguments),
+        Verb::Audit(arguments) => audit::run(&workspace, &installer, arguments),
     }
 }

@@ -37,6 +37,10 @@ pub struct Product {
     pub kernel: PathBuf,
     /// The Debian packages that it was made from.
     pub packages: Vec<Package>,
+    /// Bytes of the hypervisor's program in the flash image.
+    pub program_len: usize,
+    /// Bytes of the bundle behind it.
+    pub bundle_len: usize,
     flash: PathBuf,
     linux_image: PathBuf,
     emulators: Vec<(String, Emulator)>,
@@ -73,8 +77,17 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
     write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
     drop(step);
     let emulators = table::read(workspace, &manifest.board().name)?;
-    let name = system.name.clone();
-    Ok(Product { name, manifest, kernel, packages, flash, linux_image, emulators })
+    Ok(Product {
+        name: system.name.clone(),
+        manifest,
+        kernel,
+        packages,
+        program_len: image.program_len(),
+        bundle_len: image.bundle().len(),
+        flash,
+        linux_image,
+        emulators,
+    })
 }
 
 /// The system's manifest, or a copy of it beside what a scenario makes for it.

@@ -4,6 +4,10 @@
 mod source;
 
 use crate::failure::{FAILED, PASSED};
+use crate::guests::Builder;
+use crate::packages::Installer;
+use crate::product;
+use crate::system::{DEFAULT, System};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use source::Source;
@@ -36,8 +40,8 @@ pub struct Arguments {
     deny: bool,
 }
 
-/// Reads all sources and prints what is in them.
-pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<u8> {
+/// Reads all sources and prints what is in them, and the sizes of what they come to.
+pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) -> Result<u8> {
     let mut sources = BTreeMap::new();
     for folder in FOLDERS {
         for path in files(&workspace.root().join(folder))? {
@@ -61,8 +65,19 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<u8> {
         .collect();
     let functions_over =
         print_longest("longest functions", &mut long, FUNCTION_LIMIT, arguments.rows);
+    print_image(workspace, installer)?;
     let over = files_over + functions_over;
     Ok(if arguments.deny && over > 0 { FAILED } else { PASSED })
+}
+
+/// Bytes of the demo's flash image.
+fn print_image(workspace: &Workspace, installer: &Installer) -> Result<()> {
+    let system = System::find(workspace, DEFAULT)?;
+    let product = product::build(workspace, &mut Builder::new(workspace, installer)?, &system)?;
+    heading(&format!("bytes of the flash image of {DEFAULT}"));
+    println!("  {:>10}  hypervisor", product.program_len);
+    println!("  {:>10}  bundle", product.bundle_len);
+    Ok(())
 }
 
 /// Lines of code of each package.
