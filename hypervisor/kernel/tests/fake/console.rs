@@ -125,7 +125,7 @@ fn a_guests_last_words_are_shown_though_their_line_is_unfinished() {
 fn a_uart_that_takes_nothing_stops_nobody() {
     let rig = Rig::pair();
     rig.machine.set_room(0);
-    let lines = if cfg!(miri) { 3 } else { 60 };
+    let lines = if cfg!(miri) { 3_usize } else { 60 };
     for _ in 0..lines {
         rig.print(0, &[b'x'; 170]);
         rig.print(0, b"\n");
