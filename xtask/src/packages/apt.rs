@@ -41,8 +41,11 @@ impl Archives {
         if suites.is_empty() {
             // A fresh machine has no lists yet, and apt then names no archive.
             let lists = Lists::new(&made(cache.join("apt/probe"))?, None, None)?;
-            lists.update("reading the package lists")?;
             suites = parse(&process::output(targets().args(&lists.options))?);
+            if suites.is_empty() {
+                lists.update("reading the package lists")?;
+                suites = parse(&process::output(targets().args(&lists.options))?);
+            }
         }
         if suites.is_empty() {
             bail!("apt names no Debian archive; add one to /etc/apt/sources.list and repeat");
@@ -100,6 +103,7 @@ fn codename(os_release: &str) -> Option<String> {
 }
 
 /// Package lists in a folder of ours.
+#[derive(Debug)]
 pub(super) struct Lists {
     options: Vec<String>,
 }

@@ -12,6 +12,8 @@ use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,8 @@ pub struct Cache {
     workspace: Workspace,
     folder: PathBuf,
     record: Record,
+    /// Lists that are fresh, by architecture.
+    lists: BTreeMap<String, Lists>,
 }
 
 impl Cache {
@@ -60,7 +64,7 @@ impl Cache {
             })?,
             Err(_) => Record::default(),
         };
-        Ok(Self { workspace: workspace.clone(), folder, record })
+        Ok(Self { workspace: workspace.clone(), folder, record, lists: BTreeMap::new() })
     }
 
     /// The package's files, unpacked, and which version they are of.
@@ -97,9 +101,15 @@ impl Cache {
     }
 
     /// Resolves, downloads, hashes and unpacks a package.
-    fn download(&self, asked: &str, architecture: &str) -> Result<Package> {
-        let lists = Lists::foreign(&self.workspace, architecture)?;
-        lists.update(&format!("fetching Debian's package lists for {architecture}"))?;
+    fn download(&mut self, asked: &str, architecture: &str) -> Result<Package> {
+        let lists = match self.lists.entry(architecture.to_owned()) {
+            Entry::Occupied(fresh) => fresh.into_mut(),
+            Entry::Vacant(place) => {
+                let lists = Lists::foreign(&self.workspace, architecture)?;
+                lists.update(&format!("fetching Debian's package lists for {architecture}"))?;
+                place.insert(lists)
+            }
+        };
         let depends = process::output(lists.command("apt-cache").args(["depends", asked]))?;
         let name = real_name(asked, &depends).to_owned();
         let shown =
