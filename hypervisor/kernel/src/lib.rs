@@ -14,6 +14,7 @@ pub mod boot;
 pub mod channel;
 pub mod console;
 pub mod cpu;
+pub mod devicetree;
 #[cfg(feature = "panic-test")]
 pub mod drill;
 pub mod exit;

@@ -102,7 +102,7 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
     unsafe { Heap::fill(heap, HEAP_PAGES * PAGE as usize) }
 
     let tree_bytes = map_tree(&mut map, tree)?;
-    let found = tree::read(tree_bytes);
+    let found = tree::read(tree_bytes)?;
     start_devices(&mut map, &found, uart)?;
     // SAFETY: the bundle was mapped, for reading, above; nothing writes to it.
     let bundle_bytes =

@@ -2,10 +2,9 @@
 //! What the firmware's device tree says of the machine: one look at the root's
 //! children (Devicetree Specification, "Device Node Requirements").
 
+use crate::devicetree::{self, Item, Property, Tree, number, word_at};
 use abi::range::Range;
 use alloc::vec::Vec;
-use dtoolkit::fdt::{Fdt, FdtNode};
-use dtoolkit::{Node, Property};
 
 /// A device tree is no longer than this.
 pub(super) const MOST: u64 = 0x10_0000;
@@ -34,106 +33,142 @@ pub(super) struct Found {
 /// # Errors
 /// When they are not a device tree's, or it is too long.
 pub(super) fn length(head: &[u8]) -> Result<u64, &'static str> {
-    let word = |at: usize| {
-        head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
-    };
-    match (word(0), u64::from(word(4))) {
-        (0xd00d_feed, len) if (8..=MOST).contains(&len) => Ok(len),
-        _ => Err(
-            "no device tree where the firmware or the board says; check the board's device-tree address",
-        ),
-    }
+    devicetree::length(head).map(u64::from).filter(|len| (8..=MOST).contains(len)).ok_or(
+        "no device tree where the firmware or the board says; check the board's device-tree address",
+    )
 }
 
 /// Reads the tree. What is missing in it stays empty.
 ///
-/// The tree is trusted as the firmware is that made it, so it is not walked a
-/// second time to validate it, which took half of the boot. A damaged one ends
-/// in a refused boot or, inside the reader, in a panic before anything runs.
-pub(super) fn read(bytes: &[u8]) -> Found {
-    let tree = Fdt::new_unchecked(bytes);
-    let mut found = Found::default();
-    let mut console = None;
-    for node in tree.root().children() {
-        match node.name_without_address() {
-            "memory" => found.ram.extend(registers(&node)),
-            "reserved-memory" => {
-                found.reserved.extend(
-                    node.children().flat_map(|child| registers(&child).collect::<Vec<_>>()),
-                );
+/// # Errors
+/// When it is damaged.
+pub(super) fn read(bytes: &[u8]) -> Result<Found, &'static str> {
+    let damaged = |_| "the device tree is damaged";
+    let tree = Tree::new(bytes).map_err(damaged)?;
+    let mut reader = Reader::default();
+    tree.walk(&mut |depth, item| reader.meet(depth, item)).map_err(damaged)?;
+    let Reader { mut found, .. } = reader;
+    let reserved = &mut found.reserved;
+    tree.reservations(&mut |start, size| reserved.push(Range::new(start, size)))
+        .map_err(damaged)?;
+    Ok(found)
+}
+
+/// A node, as far as the kernel looks at one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node<'a> {
+    name: &'a [u8],
+    compatible: &'a [u8],
+    registers: &'a [u8],
+    interrupts: &'a [u8],
+    stdout_path: &'a [u8],
+}
+
+impl<'a> Node<'a> {
+    fn new(name: &'a [u8]) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    fn meet(&mut self, property: &Property<'a>) {
+        for (name, value) in [
+            ("reg", &mut self.registers),
+            ("compatible", &mut self.compatible),
+            ("interrupts", &mut self.interrupts),
+            ("stdout-path", &mut self.stdout_path),
+        ] {
+            if property.is(name.as_bytes()) {
+                *value = property.value;
             }
-            "cpus" => found.cpus.extend(node.children().filter_map(|cpu| cpu_name(&cpu))),
-            "chosen" => console = stdout(&node),
-            // "Generic Names Recommendation", and what QEMU calls them: most nodes are neither.
-            "interrupt-controller" | "intc" | "serial" | "uart" | "pl011" => {
-                device(&node, console, &mut found);
-            }
+        }
+    }
+
+    /// Its name without the address.
+    fn base_name(&self) -> &'a [u8] {
+        self.name.split(|byte| *byte == b'@').next().unwrap_or(&[])
+    }
+
+    /// Whether it says it is compatible with this.
+    fn is_compatible(&self, with: &[u8]) -> bool {
+        self.compatible.split(|byte| *byte == 0).any(|name| name == with)
+    }
+
+    /// Address and size pairs of a root's child, two cells each.
+    fn registers(&self) -> impl Iterator<Item = Range> + use<'a> {
+        self.registers.chunks_exact(16).map(|pair| {
+            let (start, size) = pair.split_at(8);
+            Range::new(number(start), number(size))
+        })
+    }
+
+    /// INTID of its first interrupt, if it is a shared one (GICv3 binding: type 0, number, flags).
+    fn shared_interrupt(&self) -> Option<u32> {
+        let number = word_at(self.interrupts, 4)?;
+        (word_at(self.interrupts, 0)? == 0).then(|| number.checked_add(32)).flatten()
+    }
+}
+
+/// Gathers what is found on the way through the tree.
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    found: Found,
+    /// The root's child that /chosen names as console.
+    console: Option<&'a [u8]>,
+    /// The root's child, and its child, that the way leads through.
+    child: Node<'a>,
+    grandchild: Node<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn meet(&mut self, depth: usize, item: Item<'a>) {
+        let node = match depth {
+            2 => &mut self.child,
+            3 => &mut self.grandchild,
+            _ => return,
+        };
+        match item {
+            Item::Begin(name) => *node = Node::new(name),
+            Item::Property(property) => node.meet(&property),
+            Item::End if depth == 2 => self.child_ends(),
+            Item::End => self.grandchild_ends(),
+        }
+    }
+
+    fn child_ends(&mut self) {
+        let node = self.child;
+        match node.base_name() {
+            b"memory" => self.found.ram.extend(node.registers()),
+            b"chosen" => self.console = console(node.stdout_path),
+            _ => self.device(&node),
+        }
+    }
+
+    fn grandchild_ends(&mut self) {
+        let node = self.grandchild;
+        match (self.child.base_name(), node.base_name()) {
+            (b"reserved-memory", _) => self.found.reserved.extend(node.registers()),
+            (b"cpus", b"cpu") => self.found.cpus.push(number(node.registers)),
             _ => {}
         }
     }
-    let reservations = tree.memory_reservations();
-    found.reserved.extend(reservations.map(|kept| Range::new(kept.address(), kept.size())));
-    found
-}
 
-/// A device that the kernel drives.
-fn device(node: &FdtNode<'_>, console: Option<&str>, found: &mut Found) {
-    if compatible(node, b"arm,gic-v3") {
-        let mut frames = registers(node);
-        found.distributor = frames.next().unwrap_or_default();
-        found.redistributors = frames.next().unwrap_or_default();
-    } else if compatible(node, b"arm,pl011") {
-        let named = console.is_none_or(|path| path == node.name());
-        if found.uart.size == 0 || named {
-            found.uart = registers(node).next().unwrap_or_default();
-            found.uart_intid = shared_interrupt(node).unwrap_or(0);
+    /// A device that the kernel drives.
+    fn device(&mut self, node: &Node<'a>) {
+        let found = &mut self.found;
+        if node.is_compatible(b"arm,gic-v3") {
+            let mut frames = node.registers();
+            found.distributor = frames.next().unwrap_or_default();
+            found.redistributors = frames.next().unwrap_or_default();
+        } else if node.is_compatible(b"arm,pl011") {
+            let named = self.console.is_none_or(|name| name == node.name);
+            if found.uart.size == 0 || named {
+                found.uart = node.registers().next().unwrap_or_default();
+                found.uart_intid = node.shared_interrupt().unwrap_or(0);
+            }
         }
     }
 }
 
-/// The root's child that /chosen names as console.
-fn stdout<'a>(chosen: &FdtNode<'a>) -> Option<&'a str> {
-    let path: &'a str = chosen.property("stdout-path")?.value_as().ok()?;
-    path.strip_prefix('/')?.split(':').next()
-}
-
-/// The MPIDR affinity of a CPU's node.
-fn cpu_name(node: &FdtNode<'_>) -> Option<u64> {
-    if node.name_without_address() != "cpu" {
-        return None;
-    }
-    Some(bytes(node, "reg").iter().fold(0, |name, byte| name << 8 | u64::from(*byte)))
-}
-
-/// Whether a node says it is compatible with this.
-fn compatible(node: &FdtNode<'_>, with: &[u8]) -> bool {
-    node.property("compatible")
-        .is_some_and(|property| property.value().split(|byte| *byte == 0).any(|name| name == with))
-}
-
-/// The value of a property, empty if there is none.
-fn bytes<'a>(node: &FdtNode<'a>, name: &str) -> &'a [u8] {
-    node.property(name).and_then(|property| property.value_as().ok()).unwrap_or(&[])
-}
-
-/// Address and size pairs of a root's child, two cells each.
-fn registers<'a>(node: &FdtNode<'a>) -> impl Iterator<Item = Range> + use<'a> {
-    bytes(node, "reg").chunks_exact(16).map(|pair| {
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
-        let (start, size) = pair.split_at(8);
-        Range::new(number(start), number(size))
-    })
-}
-
-/// INTID of a node's first interrupt, if it is a shared one (GICv3 binding: type 0, number, flags).
-fn shared_interrupt(node: &FdtNode<'_>) -> Option<u32> {
-    let property = node.property("interrupts")?;
-    let word = |at: usize| {
-        property
-            .value()
-            .get(at..at + 4)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_be_bytes)
-    };
-    (word(0)? == 0).then(|| word(4)?.checked_add(32)).flatten()
+/// The name of the root's child that a path like `/pl011@9000000:115200` leads to.
+fn console(path: &[u8]) -> Option<&[u8]> {
+    path.strip_prefix(b"/")?.split(|byte| matches!(byte, b':' | 0)).next()
 }
