@@ -103,10 +103,15 @@ pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Resul
         }
         let begun = Instant::now();
         let grown = verdict.grown(&recorded);
-        let tally = if verdict.fails() || grown.is_some() { Tally::FAILED } else { Tally::PASSED };
+        let unreached = verdict.unreached();
+        let tally = match (&grown, verdict.fails(), &unreached) {
+            (None, false, _) => Tally::PASSED,
+            (None, true, Some(_)) => Tally::SKIPPED,
+            _ => Tally::FAILED,
+        };
         tell(tally, name, begun.elapsed());
-        if tally == Tally::FAILED {
-            explain(&grown.unwrap_or_else(|| verdict.to_string()));
+        if tally != Tally::PASSED {
+            explain(&grown.or(unreached).unwrap_or_else(|| verdict.to_string()));
         }
         all = all.and(tally);
     }
