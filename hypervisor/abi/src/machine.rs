@@ -24,6 +24,7 @@ pub struct Machine<'a> {
 }
 
 /// Checks a bundle's tables against the machine.
+#[inline(never)]
 pub fn check(tables: &Tables, machine: &Machine, sink: Sink) {
     cpus_are_present(tables, machine, sink);
     devices_are_no_ram(tables, machine, sink);

@@ -77,39 +77,41 @@ impl Request {
 }
 
 /// All that a bundle asks for, partitions first, each memory before its flash.
-pub fn requests<'a>(tables: &Tables<'a>) -> impl Iterator<Item = Request> + use<'a> {
-    let partitions = tables.iter().flat_map(|partition| {
+pub fn requests(tables: &Tables, ask: &mut dyn FnMut(Request)) {
+    let mut ask = |request: Request| {
+        if request.size != 0 {
+            ask(request);
+        }
+    };
+    for partition in tables.iter() {
         let (owner, row, memory) = (partition.record.name, partition.index, partition.memory());
-        let host = partition.record.memory_host.get();
-        let size = partition.record.rom_size.get();
-        [
-            Request {
-                owner,
-                purpose: Purpose::Memory,
-                row,
-                guest: memory.start,
-                size: memory.size,
-                host,
-            },
-            Request {
-                owner,
-                purpose: Purpose::Flash,
-                row,
-                guest: platform::FLASH,
-                size,
-                host: PLACE_AT_BOOT,
-            },
-        ]
-    });
-    let channels = tables.channels.iter().enumerate().map(|(row, channel)| Request {
-        owner: channel.name,
-        purpose: Purpose::Channel,
-        row,
-        guest: 0,
-        size: channel.size.get(),
-        host: PLACE_AT_BOOT,
-    });
-    partitions.chain(channels).filter(|request| request.size != 0)
+        let ram = Request {
+            owner,
+            purpose: Purpose::Memory,
+            row,
+            guest: memory.start,
+            size: memory.size,
+            host: partition.record.memory_host.get(),
+        };
+        ask(ram);
+        ask(Request {
+            purpose: Purpose::Flash,
+            guest: platform::FLASH,
+            size: partition.record.rom_size.get(),
+            host: PLACE_AT_BOOT,
+            ..ram
+        });
+    }
+    for (row, channel) in tables.channels.iter().enumerate() {
+        ask(Request {
+            owner: channel.name,
+            purpose: Purpose::Channel,
+            row,
+            guest: 0,
+            size: channel.size.get(),
+            host: PLACE_AT_BOOT,
+        });
+    }
 }
 
 /// Gives every request a host address.

@@ -187,8 +187,11 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self.rule.sentence().split('}') {
-            let (words, place) = part.split_once('{').unwrap_or((part, ""));
+        let mut rest = self.rule.sentence();
+        while !rest.is_empty() {
+            let (words, more) = cut(rest, b'{');
+            let (place, behind) = cut(more, b'}');
+            rest = behind;
             f.write_str(words)?;
             match place {
                 "owner" => f.write_str(records::text(&self.owner))?,
@@ -205,6 +208,12 @@ impl fmt::Display for Refusal {
         }
         Ok(())
     }
+}
+
+/// What stands before the first such byte, and behind it.
+fn cut(text: &str, at: u8) -> (&str, &str) {
+    let end = text.bytes().position(|byte| byte == at).unwrap_or(text.len());
+    (text.get(..end).unwrap_or(text), text.get(end.saturating_add(1)..).unwrap_or(""))
 }
 
 /// An address, as 0x….

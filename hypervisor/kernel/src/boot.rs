@@ -62,6 +62,7 @@ pub fn boot(mut machine: Machine) -> ! {
 }
 
 /// Refuses to start anything, says why, and switches the machine off.
+#[inline(never)]
 pub fn refuse(why: fmt::Arguments<'_>) -> ! {
     console::say(format_args!("refused: {why}"));
     console::say_last(format_args!("end: failed boot {why}"));
@@ -69,6 +70,7 @@ pub fn refuse(why: fmt::Arguments<'_>) -> ! {
 }
 
 /// Checks the bundle, and that the machine has what it asks for.
+#[inline(never)]
 fn open(machine: &Machine) -> Bundle<'static> {
     let bundle = match Bundle::open(machine.bundle, arch::crc32c) {
         Ok(bundle) => bundle,
@@ -87,8 +89,10 @@ fn open(machine: &Machine) -> Bundle<'static> {
 }
 
 /// Finds room for everything.
+#[inline(never)]
 fn place(machine: &Machine, bundle: &Bundle<'_>) -> Vec<Request> {
-    let mut requests: Vec<Request> = placement::requests(&bundle.tables()).collect();
+    let mut requests = Vec::new();
+    placement::requests(&bundle.tables(), &mut |request| requests.push(request));
     if let Err(refusal) = placement::place(&machine.ram, &machine.reserved, &mut requests) {
         refuse(format_args!("{refusal}"));
     }
@@ -96,6 +100,7 @@ fn place(machine: &Machine, bundle: &Bundle<'_>) -> Vec<Request> {
 }
 
 /// Where a request of this purpose and row was placed.
+#[inline(never)]
 fn room(placed: &[Request], purpose: Purpose, row: usize) -> Memory {
     let found = placed.iter().find(|request| request.purpose == purpose && request.row == row);
     let (guest, host, size) =
@@ -104,6 +109,7 @@ fn room(placed: &[Request], purpose: Purpose, row: usize) -> Memory {
 }
 
 /// Makes the partitions and joins their channels.
+#[inline(never)]
 fn build(bundle: &Bundle<'static>, placed: &[Request]) -> &'static [&'static Partition] {
     let mut partitions: Vec<&'static Partition> = Vec::new();
     for partition in bundle.partitions() {
@@ -123,6 +129,7 @@ fn build(bundle: &Bundle<'static>, placed: &[Request]) -> &'static [&'static Par
 }
 
 /// Makes one partition: its translation, devices, channels and bells.
+#[inline(never)]
 fn build_one(
     bundle: &Bundle<'static>,
     partition: &abi::bundle::Partition<'static>,
@@ -184,6 +191,7 @@ fn build_one(
 
 /// Where a partition's image goes, in host addresses. abi's rules say that every
 /// segment lies in one of its memories.
+#[inline(never)]
 fn segments(
     bundle: &Bundle<'static>,
     partition: &abi::bundle::Partition<'static>,
@@ -199,6 +207,7 @@ fn segments(
 }
 
 /// Tells each end of a channel where the other one is.
+#[inline(never)]
 fn join(bundle: &Bundle<'_>, partitions: &[&'static Partition]) {
     for channel in bundle.channels() {
         let find = |side: usize| {
@@ -219,6 +228,7 @@ fn join(bundle: &Bundle<'_>, partitions: &[&'static Partition]) {
 }
 
 /// Gives every vCPU its seat. CPUs that no partition names stay off.
+#[inline(never)]
 fn seat(
     machine: &Machine,
     bundle: &Bundle<'_>,
@@ -240,6 +250,7 @@ fn seat(
 }
 
 /// Starts the other CPUs that have seats.
+#[inline(never)]
 fn start_others(machine: &mut Machine, cpus: &mut [Option<&'static mut Cpu>]) {
     for (number, slot) in cpus.iter_mut().enumerate() {
         if number == machine.this {

@@ -146,7 +146,8 @@ pub(super) fn check_images(manifest: &Manifest, draft: &Draft, told: &Mistakes) 
 
 /// Places what can be placed; each request that cannot is told and left out.
 fn place(tables: &Tables, board: &Board, refusals: &mut Vec<Refusal>) -> Vec<Request> {
-    let mut wanted: Vec<Request> = placement::requests(tables).collect();
+    let mut wanted = Vec::new();
+    placement::requests(tables, &mut |request| wanted.push(request));
     loop {
         let mut placed = wanted.clone();
         match placement::place(&board.ram, &board.reserved, &mut placed) {

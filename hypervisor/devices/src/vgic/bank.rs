@@ -43,8 +43,9 @@ pub(super) struct Groups {
     pub(super) one: u32,
 }
 
-/// 32 interrupts.
+/// 32 interrupts, in cache lines of their own: most are one vCPU's.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Bank {
     /// Group 1 (ones) or group 0.
     pub(super) group: u32,
@@ -144,8 +145,9 @@ const HOMES: [u8; 32] = [
     0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3,
 ];
 
-/// What the controller knows of one vCPU.
+/// What the controller knows of one vCPU, in cache lines of its own.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Cpu {
     /// What each list register was last given; zero if it is free.
     slots: [u64; 16],

@@ -308,7 +308,7 @@ impl Platform {
             Direction::Write(value) => value,
         };
         if access.number == registers::ICC_SGI1R {
-            self.send(SgiRegister::Sgi1, value, vcpu, partition);
+            self.send(value, vcpu, partition);
             return Ok((0, Next::Resume));
         }
         if self.write_interface(access.number, value, vcpu, partition) {
@@ -317,11 +317,11 @@ impl Platform {
         Ok((0, registers::write(access.number, value, vcpu)?))
     }
 
-    /// An SGI of this vCPU.
+    /// An SGI of this vCPU, by ICC_SGI1R_EL1.
     #[inline(always)]
-    fn send(&self, register: SgiRegister, value: u64, vcpu: &mut Vcpu, partition: &Partition) {
+    fn send(&self, value: u64, vcpu: &mut Vcpu, partition: &Partition) {
         let mut vgic = self.vgic.lock();
-        let kick = vgic.send_sgi(vcpu.index(), register, value).kick;
+        let kick = vgic.send_sgi(vcpu.index(), SgiRegister::Sgi1, value).kick;
         if kick & 1 << vcpu.index() == 0 {
             partition.ring(kick, Wish::REFRESH);
         } else {
@@ -338,17 +338,17 @@ impl Platform {
         vcpu: &mut Vcpu,
         partition: &Partition,
     ) -> bool {
-        match number {
-            registers::ICC_SGI0R => self.send(SgiRegister::Sgi0, value, vcpu, partition),
-            registers::ICC_ASGI1R => self.send(SgiRegister::AliasSgi1, value, vcpu, partition),
-            // Traps while an active interrupt has no list register.
-            registers::ICC_DIR => {
-                let mut vgic = self.vgic.lock();
-                let kick = vgic.deactivate(vcpu.index(), (value & 0xff_ffff) as u32).kick;
-                spread(kick, &mut vgic, vcpu, partition);
+        let mut vgic = self.vgic.lock();
+        let kick = match number {
+            registers::ICC_SGI0R => vgic.send_sgi(vcpu.index(), SgiRegister::Sgi0, value).kick,
+            registers::ICC_ASGI1R => {
+                vgic.send_sgi(vcpu.index(), SgiRegister::AliasSgi1, value).kick
             }
+            // Traps while an active interrupt has no list register.
+            registers::ICC_DIR => vgic.deactivate(vcpu.index(), (value & 0xff_ffff) as u32).kick,
             _ => return false,
-        }
+        };
+        spread(kick, &mut vgic, vcpu, partition);
         true
     }
 
@@ -385,7 +385,7 @@ impl Platform {
 
     /// Whether an interrupt waits for the vCPU, masked or not.
     pub fn has_pending(&self, vcpu: &mut Vcpu, partition: &Partition) -> bool {
-        self.refresh(vcpu, partition);
+        crate::interrupt::refresh(vcpu, partition);
         vgic::has_pending(&Lists)
     }
 

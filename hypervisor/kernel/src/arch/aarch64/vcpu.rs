@@ -245,8 +245,9 @@ impl Vcpu {
             sysreg::esr(),
             sysreg::far(),
         ));
-        for (number, pair) in self.x[..31].chunks(4).enumerate() {
-            console::say(format_args!("{partition}: x{} {pair:x?}", 4 * number));
+        for (number, x) in self.x.as_chunks::<4>().0.iter().enumerate() {
+            let [a, b, c, d] = x;
+            console::say(format_args!("{partition}: x{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
         }
     }
 

@@ -92,12 +92,9 @@ impl<'a> Node<'a> {
         self.compatible.split(|byte| *byte == 0).any(|name| name == with)
     }
 
-    /// Address and size pairs of a root's child, two cells each.
-    fn registers(&self) -> impl Iterator<Item = Range> + use<'a> {
-        self.registers.chunks_exact(16).map(|pair| {
-            let (start, size) = pair.split_at(8);
-            Range::new(number(start), number(size))
-        })
+    /// The `place`th pair of address and size, two cells each; empty if there is none.
+    fn frame(&self, place: usize) -> Range {
+        self.registers.chunks_exact(16).nth(place).map_or(Range::default(), range)
     }
 
     /// INTID of its first interrupt, if it is a shared one (GICv3 binding: type 0, number, flags).
@@ -136,7 +133,7 @@ impl<'a> Reader<'a> {
     fn child_ends(&mut self) {
         let node = self.child;
         match node.base_name() {
-            b"memory" => self.found.ram.extend(node.registers()),
+            b"memory" => keep(&mut self.found.ram, &node),
             b"chosen" => self.console = console(node.stdout_path),
             _ => self.device(&node),
         }
@@ -145,7 +142,7 @@ impl<'a> Reader<'a> {
     fn grandchild_ends(&mut self) {
         let node = self.grandchild;
         match (self.child.base_name(), node.base_name()) {
-            (b"reserved-memory", _) => self.found.reserved.extend(node.registers()),
+            (b"reserved-memory", _) => keep(&mut self.found.reserved, &node),
             (b"cpus", b"cpu") => self.found.cpus.push(number(node.registers)),
             _ => {}
         }
@@ -155,17 +152,28 @@ impl<'a> Reader<'a> {
     fn device(&mut self, node: &Node<'a>) {
         let found = &mut self.found;
         if node.is_compatible(b"arm,gic-v3") {
-            let mut frames = node.registers();
-            found.distributor = frames.next().unwrap_or_default();
-            found.redistributors = frames.next().unwrap_or_default();
+            found.distributor = node.frame(0);
+            found.redistributors = node.frame(1);
         } else if node.is_compatible(b"arm,pl011") {
             let named = self.console.is_none_or(|name| name == node.name);
             if found.uart.size == 0 || named {
-                found.uart = node.registers().next().unwrap_or_default();
+                found.uart = node.frame(0);
                 found.uart_intid = node.shared_interrupt().unwrap_or(0);
             }
         }
     }
+}
+
+/// Keeps all that a node's registers name.
+#[inline(never)]
+fn keep(ranges: &mut Vec<Range>, node: &Node<'_>) {
+    ranges.extend(node.registers.chunks_exact(16).map(range));
+}
+
+/// An address and a size, two cells each.
+fn range(pair: &[u8]) -> Range {
+    let (start, size) = pair.split_at(8);
+    Range::new(number(start), number(size))
 }
 
 /// The name of the root's child that a path like `/pl011@9000000:115200` leads to.
