@@ -2,6 +2,7 @@
 //! `cargo xtask run`: from a manifest to a console in one command.
 
 use crate::emulator::session::{Wishes, attend};
+use crate::emulator::streams::Streams;
 use crate::emulator::table::Options;
 use crate::failure::{PASSED, mistake};
 use crate::guests::Builder;
@@ -22,7 +23,7 @@ use std::time::Duration;
 pub const EXAMPLES: &str = r"Examples:
   cargo xtask run
   cargo xtask run --until '\[linux\] .*ready' --timeout 120
-  cargo xtask run my/manifest.toml --cpu neoverse-n1 --log console.log
+  cargo xtask run my/manifest.toml --cpu neoverse-n1 --log console.log --split consoles
   cargo xtask run qemu-arm64 --boot image --gdb";
 
 /// What can be asked.
@@ -55,6 +56,9 @@ pub struct Arguments {
     /// Write the console into a file too.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Write each partition's lines into a file of its own in this folder, without tags.
+    #[arg(long, value_name = "FOLDER")]
+    split: Option<PathBuf>,
     /// Wait for a debugger before the first instruction.
     #[arg(long)]
     gdb: bool,
@@ -94,7 +98,17 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     if arguments.gdb {
         hint_at_debugger(&product);
     }
-    attend(&command, Wishes { until: arguments.until.clone(), timeout: arguments.timeout, log })
+    let streams = match &arguments.split {
+        Some(folder) => Some(Streams::create(folder.clone()).map_err(|error| {
+            mistake(format!(
+                "--split {}: {error}; name a folder that can be made",
+                folder.display()
+            ))
+        })?),
+        None => None,
+    };
+    let until = arguments.until.clone();
+    attend(&command, Wishes { until, timeout: arguments.timeout, log, streams })
 }
 
 /// Says how a debugger gets at the machine.

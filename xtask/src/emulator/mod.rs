@@ -6,4 +6,5 @@ pub mod keys;
 pub mod lines;
 pub mod machine;
 pub mod session;
+pub mod streams;
 pub mod table;

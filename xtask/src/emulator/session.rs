@@ -5,6 +5,7 @@
 use super::keyboard::{Escape, HINT, Keyboard, Typed};
 use super::lines::{End, Lines};
 use super::machine::{Event, Machine};
+use super::streams::Streams;
 use crate::failure::{FAILED, PASSED, TIMEOUT};
 use crate::terminal::announce;
 use anyhow::{Context, Result};
@@ -30,6 +31,8 @@ pub struct Wishes {
     pub timeout: Option<Duration>,
     /// A file that gets the console too.
     pub log: Option<File>,
+    /// Files that get the lines of one partition each.
+    pub streams: Option<Streams>,
 }
 
 /// Why a session is over.
@@ -130,6 +133,9 @@ impl Session {
             log.write_all(&without).context("writing the log")?;
         }
         for line in self.lines.push(bytes) {
+            if let Some(streams) = &mut self.wishes.streams {
+                streams.line(&line)?;
+            }
             if let Some(end) = End::read(&line) {
                 self.end = Some(end);
             }

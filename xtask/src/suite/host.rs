@@ -73,6 +73,9 @@ fn judge(name: &str, command: &mut Command) -> Result<Tally> {
         tally = tally.and(Tally::FAILED);
     }
     tell(tally, &format!("{name}: {} tests", tally.passed + tally.failed), begun.elapsed());
+    for line in done.stdout.lines().filter(|line| line.contains(" ... ignored")) {
+        explain(line.trim_start_matches("test "));
+    }
     if tally.failed > 0 {
         explain(&complaint(&done));
     }
