@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_line_belongs_to_its_tag_alone() {
         assert_eq!(tagged("[linux] [rtos] hello"), Some(("linux".into(), "[rtos] hello")));
-        assert_eq!(tagged("[../up] x"), Some(("----up".into(), "x")));
+        assert_eq!(tagged("[../up] x"), Some(("---up".into(), "x")));
         assert_eq!(tagged("no tag"), None);
     }
 
