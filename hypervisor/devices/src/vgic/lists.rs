@@ -3,7 +3,9 @@
 //!
 //! Most refreshes are short: rewrite the list register of an interrupt that
 //! comes again, or fold what has become empty and place what is newly ready,
-//! and leave the live ones alone. Only when a resident interrupt changed or
+//! and leave the live ones alone. A private interrupt that is over may linger in
+//! its empty list register, as resident, until another one needs it: it will
+//! come again. Only when a resident interrupt changed or
 //! something does not fit is everything chosen anew (`choose.rs`).
 //! IHI 0069, "`ICH_LR<n>_EL2`", "ICH_HCR_EL2", "Maintenance interrupts".
 

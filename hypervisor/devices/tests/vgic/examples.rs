@@ -4,7 +4,7 @@
 use crate::machine::{Machine, bitmap, sgi_frame};
 use devices::Size;
 use devices::vgic::{
-    DISTRIBUTOR_SIZE, INTIDS, REDISTRIBUTOR_STRIDE, SgiRegister, VCPUS, has_pending,
+    DISTRIBUTOR_SIZE, INTIDS, ListRegisters, REDISTRIBUTOR_STRIDE, SgiRegister, VCPUS, has_pending,
 };
 
 const TIMER: u32 = 27;
@@ -96,6 +96,50 @@ fn a_timer_keeps_its_list_register_beside_other_interrupts() {
         got.sort_unstable();
         assert_eq!(got, [Some(2), Some(TIMER)]);
     }
+}
+
+/// Sends SGI `intid` to vCPU 0 and ends it; the list register it was in.
+fn sgi(machine: &mut Machine, intid: u32) -> usize {
+    let outcome = machine.vgic.send_sgi(1, SgiRegister::Sgi1, 1 | u64::from(intid) << 24);
+    machine.settle(outcome);
+    let held = |n: &usize| machine.cpus[0].read(*n) & 0xffff_ffff == intid.into();
+    let place = (0..4).find(held).expect("it is in a list register");
+    assert_eq!(machine.cpus[0].acknowledge(), Some(intid));
+    machine.cpus[0].end(intid);
+    place
+}
+
+#[test]
+fn interrupts_that_take_turns_find_their_list_registers_again() {
+    let mut machine = booted(4);
+    let places = [sgi(&mut machine, 0), sgi(&mut machine, 1), sgi(&mut machine, 2)];
+    for _ in 0..3 {
+        machine.physical_interrupt(0, TIMER);
+        assert_eq!(machine.cpus[0].acknowledge(), Some(TIMER));
+        machine.cpus[0].end(TIMER);
+        machine.settle(Default::default());
+        assert_eq!([sgi(&mut machine, 0), sgi(&mut machine, 1), sgi(&mut machine, 2)], places);
+    }
+}
+
+#[test]
+fn an_interrupt_that_lingers_gives_way() {
+    let mut machine = booted(4);
+    for intid in 0..4 {
+        sgi(&mut machine, intid);
+    }
+    machine.write_word(1, bitmap(0, 0x100, 40), 0xf << 8);
+    for intid in 40..44 {
+        assert!(machine.physical_interrupt(0, intid));
+    }
+    for _ in 40..44 {
+        let intid = machine.cpus[0].acknowledge().expect("all four fit");
+        assert!((40..44).contains(&intid));
+        machine.cpus[0].end(intid);
+    }
+    machine.settle(Default::default());
+    assert!(machine.physical.is_empty());
+    sgi(&mut machine, 3);
 }
 
 #[test]
