@@ -201,13 +201,7 @@ pub fn pump() {
 /// What was typed next, and the partition in focus; none once the UART is empty.
 pub fn typed() -> Option<(Typed, usize)> {
     let mut console = arch::shared().console.lock();
-    let typed = console.typed();
-    if typed.is_none()
-        && let Some(serial) = console.serial.as_mut()
-    {
-        serial.received();
-    }
-    typed.map(|typed| (typed, console.focus))
+    console.typed().map(|typed| (typed, console.focus))
 }
 
 /// Moves the focus.

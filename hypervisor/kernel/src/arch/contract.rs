@@ -208,8 +208,6 @@ mod serial {
     const _: fn(&mut Serial, u8) -> bool = Serial::send;
     /// Whether the last byte has left.
     const _: fn(&Serial) -> bool = Serial::sent;
-    /// Takes a received byte.
+    /// Takes a received byte. [`Interrupt::Console`] is pending as long as one waits.
     const _: fn(&mut Serial) -> Option<u8> = Serial::receive;
-    /// Ends the receive interrupt, once [`Serial::receive`] has nothing more.
-    const _: fn(&mut Serial) = Serial::received;
 }

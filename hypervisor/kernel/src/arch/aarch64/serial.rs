@@ -31,6 +31,11 @@ impl Serial {
         uart.clear_interrupts(Interrupts::all());
         frame.write32(UARTCR, UART_TX_RX_ON);
         frame.write32(UARTLCR_H, FIFO_8_BITS);
+        // What came before nobody typed for a partition. Reading it also arms the receive
+        // interrupts again, which an emulator raises only where the FIFO's level passes theirs.
+        while !uart.is_rx_fifo_empty() {
+            let _ = uart.read_word();
+        }
         uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
         Some(Self { uart })
     }
@@ -51,6 +56,9 @@ impl Serial {
     }
 
     /// Takes a received byte; one received with an error is dropped.
+    ///
+    /// Reading the last byte ends the receive interrupts ("UARTRXINTR", "UARTRTINTR"). They are
+    /// never cleared by hand: a byte that came between the last look and that would wait for ever.
     pub fn receive(&mut self) -> Option<u8> {
         loop {
             match self.uart.read_word() {
@@ -58,11 +66,6 @@ impl Serial {
                 Err(_) => continue,
             }
         }
-    }
-
-    /// Ends the receive interrupts, once the FIFO is empty.
-    pub fn received(&mut self) {
-        self.uart.clear_interrupts(Interrupts::RXI | Interrupts::RTI | Interrupts::OEI);
     }
 }
 

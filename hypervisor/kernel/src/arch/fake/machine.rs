@@ -44,7 +44,6 @@ pub(super) struct State {
     pub(super) room: usize,
     pub(super) sent: Vec<u8>,
     pub(super) typed: VecDeque<u8>,
-    pub(super) typed_pending: bool,
     pub(super) masked: bool,
     pub(super) pages: Pages,
     pub(super) tables: Store,
@@ -71,13 +70,13 @@ impl State {
     }
 
     pub(super) fn is_pending(&mut self, cpu: usize) -> bool {
-        let (now, typed) = (self.now, self.typed_pending && cpu == self.console_cpu);
+        let (now, typed) = (self.now, !self.typed.is_empty() && cpu == self.console_cpu);
         let this = self.cpu(cpu);
         typed || !this.pending.is_empty() || this.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     pub(super) fn acknowledge(&mut self, cpu: usize) -> Interrupt {
-        if self.typed_pending && cpu == self.console_cpu {
+        if !self.typed.is_empty() && cpu == self.console_cpu {
             return Interrupt::Console;
         }
         let now = self.now;
@@ -148,7 +147,6 @@ impl Machine {
             room: usize::MAX,
             sent: Vec::new(),
             typed: VecDeque::new(),
-            typed_pending: false,
             masked: false,
             pages: Pages::default(),
             tables: Store::default(),
@@ -313,7 +311,6 @@ impl Machine {
     pub fn type_in(&self, bytes: &[u8]) {
         self.with(|state| {
             state.typed.extend(bytes);
-            state.typed_pending = true;
         });
     }
 

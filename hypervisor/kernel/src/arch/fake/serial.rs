@@ -36,11 +36,6 @@ impl Serial {
     pub fn receive(&mut self) -> Option<u8> {
         Machine::current().with(|state| state.typed.pop_front())
     }
-
-    /// Ends the receive interrupts, once the FIFO is empty.
-    pub fn received(&mut self) {
-        Machine::current().with(|state| state.typed_pending = false);
-    }
 }
 
 impl Default for Serial {
