@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What guests see on Arm, and the decoders of what they did.
+//! What guests see, and the decoders of what they did.
 //!
 //! Everything here is a pure function or a plain state machine: no register of
 //! the machine is touched, nothing allocates, and no input, however hostile,
@@ -15,11 +15,14 @@
     )
 )]
 
+pub mod apic;
 pub mod esr;
 pub mod idregs;
 pub mod loadstore;
+pub mod pc;
 pub mod pl011;
 pub mod vgic;
+pub mod x86;
 
 /// Bytes that one load or store moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
