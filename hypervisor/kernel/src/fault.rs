@@ -30,6 +30,10 @@ pub enum Why {
     AllCpusOff = 3,
     /// A CPU of the partition met a bug of the hypervisor.
     HypervisorPanic = 4,
+    /// An exception or interrupt could not be delivered, nor the exception that says so (x86).
+    Shutdown = 5,
+    /// An exception or interrupt met an emulated device instead of memory (x86).
+    Undeliverable = 6,
 }
 
 impl Why {
@@ -41,6 +45,8 @@ impl Why {
             2 => Some(Self::UnknownExit),
             3 => Some(Self::AllCpusOff),
             4 => Some(Self::HypervisorPanic),
+            5 => Some(Self::Shutdown),
+            6 => Some(Self::Undeliverable),
             _ => None,
         }
     }
@@ -53,6 +59,8 @@ impl fmt::Display for Why {
             Self::UnknownExit => "an exit of an unknown class",
             Self::AllCpusOff => "every vCPU switched itself off",
             Self::HypervisorPanic => "the hypervisor panicked on one of its CPUs",
+            Self::Shutdown => "a triple fault",
+            Self::Undeliverable => "an exception or interrupt met a device instead of memory",
         })
     }
 }

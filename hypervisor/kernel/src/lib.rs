@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod acpi;
 pub mod arch;
 pub mod bell;
 pub mod boot;
@@ -20,6 +21,7 @@ pub mod drill;
 pub mod exit;
 pub mod fault;
 pub mod interrupt;
+pub mod loader;
 pub mod memory;
 pub mod partition;
 pub mod run;

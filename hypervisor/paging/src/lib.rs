@@ -28,6 +28,7 @@ mod walk;
 
 pub mod ept;
 pub mod fake;
+pub mod long;
 pub mod npt;
 pub mod stage1;
 pub mod stage2;

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From the first Rust instruction to the machine-independent boot: what the
+//! boot loader and ACPI tell, the map, the heap, the console; and the same for
+//! the other CPUs.
+
+use super::apic::{self, IoApics};
+use super::map::{self, Map};
+use super::serial::{COM1_IRQ, Serial};
+use super::tables::{self, Tables};
+use super::features::Maker;
+use super::{LOCALS, Local, NAMES, features, float, memory, svm, time, vmx};
+use crate::acpi::{self, Facts};
+use crate::boot::{self, Machine};
+use crate::console;
+use crate::cpu::Cpu;
+use crate::loader;
+use crate::memory::Heap;
+use abi::bundle::label;
+use abi::placement::Reserved;
+use abi::range::Range;
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU64, Ordering};
+use paging::{HostPhys, Kind, PAGE, Rights};
+
+/// Pages of each stack.
+const STACK_PAGES: usize = 4;
+/// Pages of the heap.
+const HEAP_PAGES: usize = 48;
+/// Where CPUs start: a page below 1 MiB, below every firmware's own data there.
+const TRAMPOLINE: u64 = 0x8000;
+/// Memory below this belongs to firmware on a PC, whatever its map says.
+const LOW_MEMORY: u64 = 0x10_0000;
+/// How long a CPU may take to start.
+const START_NS: u64 = 1_000_000_000;
+
+/// What `xtask` wrote behind the program's first bytes (head.s).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Record {
+    magic: u64,
+    bundle: u64,
+    bundle_len: u64,
+}
+
+/// What a secondary CPU needs before it can ask anybody.
+#[repr(C)]
+struct Start {
+    /// Its own facts.
+    local: &'static Local,
+    /// Its seats.
+    cpu: &'static mut Cpu,
+}
+
+/// Root of the map, for CPUs that start later.
+static ROOT: AtomicU64 = AtomicU64::new(0);
+/// The [`Start`] at the top of the stack of the CPU that starts next; zero once it has.
+#[unsafe(no_mangle)]
+static SECONDARY_STACK: AtomicU64 = AtomicU64::new(0);
+
+unsafe extern "C" {
+    static boot_record: Record;
+    static trampoline: u8;
+    static trampoline_end: u8;
+}
+
+/// The first 4 GiB at their own addresses, as long as the boot tables are in use.
+struct Identity(());
+
+impl acpi::Memory for Identity {
+    fn bytes(&self, start: u64, len: u64) -> Option<&[u8]> {
+        let end = start.checked_add(len)?;
+        if start == 0 || len == 0 || end > 1 << 32 {
+            return None;
+        }
+        // SAFETY: head.s mapped it, and an Identity lives no longer than that map; firmware wrote
+        // it before and nothing of the hypervisor's lies in what is read.
+        Some(unsafe { core::slice::from_raw_parts(start as *const u8, len as usize) })
+    }
+}
+
+/// Called by head.s on the first CPU.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_boot(magic: u32, info: u64) -> ! {
+    tables::load_vectors();
+    // SAFETY: nobody else drives the console: firmware has handed the machine over.
+    let Some(serial) = (unsafe { Serial::new() }) else { super::stop_cpu() };
+    console::start(serial);
+    // SAFETY: head.s keeps the record in the program's first bytes, where xtask patches the file:
+    // the compiler must not believe what it was built with.
+    let record = unsafe { (&raw const boot_record).read_volatile() };
+    match gather(&record, magic, info) {
+        Ok(machine) => boot::boot(machine),
+        Err(why) => boot::refuse(format_args!("{why}")),
+    }
+}
+
+/// Builds the map, and gathers what firmware knows.
+fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static str> {
+    if record.bundle == 0 {
+        return Err("the boot record is empty; build the image with cargo xtask image");
+    }
+    let no_room = |_| "the home is too small for the hypervisor's map";
+    let mut map = Map::new(&features::features()).map_err(no_room)?;
+    let heap = map::allocate(&mut map, HEAP_PAGES).ok_or("no room for the heap")?;
+    // SAFETY: these pages were just allocated for it.
+    unsafe { Heap::fill(heap, HEAP_PAGES * PAGE as usize) }
+    let identity = Identity(());
+    let told = loader::read(&identity, magic, info)?;
+    let facts = acpi::read(&identity, told.root)?;
+    drop(identity);
+
+    let overlaps = |_| "the bundle lies where the hypervisor is";
+    map.add(record.bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(overlaps)?;
+    start_devices(&mut map, &facts)?;
+    map::activate(map.root());
+    ROOT.store(map.root().get(), Ordering::Relaxed);
+    apic::start_cpu();
+    time::calibrate(facts.pm_timer.ok_or("ACPI tells of no PM timer")?)?;
+    super::SOFT_OFF.call_once(|| facts.soft_off);
+    let names: &'static [u32] = Box::leak(facts.cpus.clone().into_boxed_slice());
+    NAMES.call_once(|| names);
+    let this = names.iter().position(|name| *name == apic::id());
+    let this = this.ok_or("ACPI does not list this CPU")?;
+    let locals = (0..names.len()).map(|number| local(&mut map, number));
+    let locals: Result<Box<[&'static Local]>, _> = locals.collect();
+    let locals: &'static [&'static Local] = Box::leak(locals?);
+    tables::load(locals.get(this).copied().ok_or("ACPI does not list this CPU")?);
+    LOCALS.call_once(|| locals);
+    start_virtualization()?;
+    machine(record, &facts, told.ram, this, map)
+}
+
+/// The machine, in words that name no architecture.
+fn machine(
+    record: &Record,
+    facts: &Facts,
+    ram: alloc::vec::Vec<Range>,
+    this: usize,
+    map: Map,
+) -> Result<Machine, &'static str> {
+    // SAFETY: the bundle is mapped, for reading, by `gather`; nothing writes to it.
+    let bundle = unsafe {
+        core::slice::from_raw_parts(record.bundle as *const u8, record.bundle_len as usize)
+    };
+    let reserved = alloc::vec![
+        Reserved::new("firmware", 0, LOW_MEMORY),
+        Reserved::new("hypervisor", map::HOME_PHYS, map::HOME_SIZE),
+        Reserved::new("bundle", record.bundle, record.bundle_len.next_multiple_of(PAGE)),
+    ];
+    let mut frames = alloc::vec![Reserved::new("local APIC", facts.local_apic, PAGE)];
+    frames.extend(facts.io_apics.iter().map(|one| Reserved::new("I/O APIC", one.address, PAGE)));
+    let (console, _) = facts.line(COM1_IRQ);
+    Ok(Machine {
+        cpus: facts.cpus.len(),
+        this,
+        ram,
+        reserved,
+        frames,
+        interrupts: alloc::vec![(label("console"), console)],
+        bundle,
+        starter: Starter(map),
+    })
+}
+
+/// Maps the interrupt controllers, and starts them.
+fn start_devices(map: &mut Map, facts: &Facts) -> Result<(), &'static str> {
+    let taken = "ACPI's interrupt controllers overlap each other or memory";
+    let local = match apic::has_x2apic() {
+        true => None,
+        false => Some(map.frame(facts.local_apic).ok_or(taken)?),
+    };
+    let mut frames = alloc::vec::Vec::new();
+    for one in &facts.io_apics {
+        frames.push((map.frame(one.address).ok_or(taken)?, one.first));
+    }
+    // Their registers answer only where they are mapped.
+    map::activate(map.root());
+    apic::start(local, IoApics::new(frames.into_iter()), facts);
+    Ok(())
+}
+
+/// What CPU `number` knows of itself, with a stack for its exceptions.
+fn local(map: &mut Map, number: usize) -> Result<&'static Local, &'static str> {
+    let stack = map::allocate(map, 1).ok_or("no room for the stacks")?;
+    let local = Box::leak(Box::new(Local::new(number, Tables::new(stack as u64 + PAGE))));
+    local.this = core::ptr::from_ref(&*local) as u64;
+    local.tables.finish();
+    Ok(local)
+}
+
+/// Turns on what this CPU virtualizes with.
+fn start_virtualization() -> Result<(), &'static str> {
+    float::start_cpu();
+    match features::maker() {
+        Some(Maker::Intel) => vmx::start_cpu(),
+        Some(Maker::Amd) => svm::start_cpu(),
+        None => Err("this CPU has neither VT-x nor AMD-V, or the firmware hides it"),
+    }
+}
+
+/// The map, for starting other CPUs.
+#[derive(Debug)]
+pub struct Starter(Map);
+
+impl Starter {
+    /// Starts CPU `number`, which will serve `cpu`.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn start(&mut self, number: usize, cpu: &'static mut Cpu) -> Result<(), &'static str> {
+        let local = LOCALS.get().and_then(|locals| locals.get(number)).copied();
+        let local = local.ok_or("ACPI does not list it")?;
+        let stack = map::allocate(&mut self.0, STACK_PAGES).ok_or("no room for the stacks")?;
+        let top =
+            stack as usize + STACK_PAGES * PAGE as usize - size_of::<Start>().next_multiple_of(16);
+        // SAFETY: the top of a stack that nobody uses yet.
+        unsafe { (top as *mut Start).write(Start { local, cpu }) }
+        SECONDARY_STACK.store(top as u64, Ordering::Release);
+        place_trampoline();
+        apic::start_other(super::apic_id_of(number as u32), TRAMPOLINE as u32, time::pause);
+        let end = time::now() + time::ticks(START_NS);
+        while SECONDARY_STACK.load(Ordering::Acquire) != 0 {
+            if time::now() > end {
+                return Err("it does not answer");
+            }
+            super::relax();
+        }
+        Ok(())
+    }
+}
+
+/// Copies the trampoline to its page.
+fn place_trampoline() {
+    let (start, end) = (&raw const trampoline, &raw const trampoline_end);
+    // SAFETY: head.s has both around its code.
+    let code = unsafe { core::slice::from_raw_parts(start, end as usize - start as usize) };
+    memory::copy(HostPhys::new(TRAMPOLINE), code);
+}
+
+/// Called by head.s on every other CPU, with the stack pointer at its [`Start`].
+#[unsafe(no_mangle)]
+extern "C" fn kernel_secondary(start: *const Start) -> ! {
+    map::activate(HostPhys::new(ROOT.load(Ordering::Relaxed)));
+    // SAFETY: `Starter::start` wrote it there for this CPU alone.
+    let Start { local, cpu } = unsafe { start.read() };
+    tables::load(local);
+    apic::start_cpu();
+    let started = start_virtualization();
+    SECONDARY_STACK.store(0, Ordering::Release);
+    match started {
+        Ok(()) => cpu.serve(),
+        Err(why) => {
+            console::say(format_args!("CPU {}: {why}", local.number));
+            super::stop_cpu()
+        }
+    }
+}
+
+/// Called by head.s: an exception of the hypervisor itself is a bug.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_exception(number: u64, error: u64, pc: u64, address: u64) -> ! {
+    boot::panicked(format_args!(
+        "exception {number} at {pc:#x}, error {error:#x}, address {address:#x}"
+    ))
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What this CPU has, read from CPUID, and which of the two ways to virtualize
+//! it knows.
+
+use super::sysreg::cpuid;
+
+/// Who makes the virtualization that this CPU has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// VT-x.
+    Intel,
+    /// AMD-V.
+    Amd,
+}
+
+/// Facts that change what the kernel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Features {
+    /// Bits of a physical address.
+    pub physical_bits: u32,
+    /// Pages of 1 GiB in ordinary tables, and in AMD's nested ones.
+    pub gigabyte_pages: bool,
+}
+
+/// Reads them.
+#[must_use]
+pub(super) fn features() -> Features {
+    let most = cpuid(0x8000_0000, 0).eax;
+    let physical_bits = if most >= 0x8000_0008 { cpuid(0x8000_0008, 0).eax & 0xff } else { 36 };
+    Features { physical_bits, gigabyte_pages: cpuid(0x8000_0001, 0).edx & 1 << 26 != 0 }
+}
+
+/// How this CPU virtualizes, if it does.
+#[must_use]
+pub(super) fn maker() -> Option<Maker> {
+    if cpuid(1, 0).ecx & 1 << 5 != 0 {
+        return Some(Maker::Intel);
+    }
+    (cpuid(0x8000_0001, 0).ecx & 1 << 2 != 0).then_some(Maker::Amd)
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Guest memory, of which the kernel maps nothing but the bytes that a step
+//! touches, through the CPU's window.
+//!
+//! Caches are coherent on x86, whatever a guest sets, and so are fetches with
+//! the stores of other CPUs: nothing has to be cleaned.
+
+use super::cpu_number;
+use super::map::{WINDOW_SIZE, with_window};
+use super::sysreg::cpuid;
+use core::arch::asm;
+use paging::HostPhys;
+
+/// Runs `work` on the mapped bytes of a range, piece by piece where it crosses a window's end.
+fn pieces(host: HostPhys, len: usize, mut work: impl FnMut(*mut u8, usize, usize)) {
+    let mut done = 0;
+    while done < len {
+        let address = host.get() + done as u64;
+        let inside = (address & (WINDOW_SIZE - 1)) as usize;
+        let piece = (len - done).min(WINDOW_SIZE as usize - inside);
+        with_window(cpu_number(), address, |window| {
+            // SAFETY: `inside + piece` is at most the window's size.
+            work(unsafe { window.add(inside) }, done, piece);
+        });
+        done += piece;
+    }
+}
+
+/// Writes zeros. `host` and `len` are multiples of 4 KiB.
+///
+/// The caller owns the range: it is a partition's, and no vCPU of it runs.
+pub fn zero(host: HostPhys, len: usize) {
+    pieces(host, len, |at, _, len| {
+        // SAFETY: the window maps `len` bytes at `at`, both multiples of eight.
+        unsafe {
+            asm!("rep stosq", inout("rdi") at => _, inout("rcx") len / 8 => _, in("rax") 0,
+                options(nostack, preserves_flags));
+        }
+    });
+}
+
+/// Copies bytes.
+///
+/// The caller owns the range: it is a partition's, and no vCPU of it runs.
+pub fn copy(host: HostPhys, bytes: &[u8]) {
+    pieces(host, bytes.len(), |at, done, len| {
+        // SAFETY: the window maps `len` bytes at `at`; `done + len` is at most `bytes.len()`;
+        // guest memory is nowhere mapped as a Rust object, so the two do not overlap.
+        unsafe {
+            let from = bytes.as_ptr().add(done);
+            asm!("rep movsq", "mov rcx, {rest}", "rep movsb", rest = in(reg) len % 8,
+                inout("rsi") from => _, inout("rdi") at => _, inout("rcx") len / 8 => _,
+                options(nostack, preserves_flags));
+        }
+    });
+}
+
+/// Caches are coherent: there is nothing to do.
+pub fn clean(_host: HostPhys, _len: usize) {}
+
+/// Instructions that were copied are fetched anew by every CPU: each enters its
+/// guest by an instruction that serializes.
+pub fn publish_code() {}
+
+/// Reads `N` bytes that do not cross a 2 MiB boundary, of memory that a guest may write meanwhile.
+#[inline]
+pub(super) fn read<const N: usize>(host: HostPhys) -> [u8; N] {
+    let inside = (host.get() & (WINDOW_SIZE - 1)) as usize;
+    let inside = inside.min(WINDOW_SIZE as usize - N);
+    with_window(cpu_number(), host.get(), |window| {
+        // SAFETY: the window maps the bytes; any are valid.
+        unsafe { window.add(inside).cast::<[u8; N]>().read_volatile() }
+    })
+}
+
+/// Writes bytes that do not cross a 2 MiB boundary.
+pub(super) fn write(host: HostPhys, bytes: &[u8]) {
+    copy(host, bytes);
+}
+
+/// CRC-32C of `bytes`, continuing `crc`, by the CPU's own instruction.
+#[must_use]
+pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
+    if cpuid(1, 0).ecx & 1 << 20 == 0 {
+        return abi::crc32c::software(crc, bytes);
+    }
+    let mut crc = u64::from(!crc);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for word in words {
+        // SAFETY: the instruction exists, as CPUID says.
+        unsafe {
+            asm!("crc32 {}, {}", inout(reg) crc, in(reg) u64::from_le_bytes(*word),
+                options(pure, nomem, nostack, preserves_flags));
+        }
+    }
+    for byte in tail {
+        // SAFETY: as above.
+        unsafe {
+            asm!("crc32 {0:e}, {1}", inout(reg) crc, in(reg_byte) *byte,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+    }
+    !(crc as u32)
+}

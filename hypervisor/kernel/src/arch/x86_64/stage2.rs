@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A partition's second translation: built once at boot from its placement,
+//! never changed afterwards. It is an EPT or an NPT, as the CPU is.
+
+use super::features::{self, Maker};
+use super::map::with_tables;
+use super::state::Controls;
+use super::{svm, vmx};
+use crate::partition::Memory;
+use paging::ept::Ept;
+use paging::npt::Npt;
+use paging::{Error, GuestPhys, HostPhys, Kind, Mapping, Rights, Space};
+
+/// The tables, in the maker's format.
+#[derive(Debug)]
+enum Nested {
+    Ept(Space<Ept>),
+    Npt(Space<Npt>),
+}
+
+/// The second translation of one partition.
+#[derive(Debug)]
+pub struct Stage2 {
+    nested: Nested,
+    tag: u32,
+    ram: Memory,
+    ports: u64,
+}
+
+/// What a range of a partition's addresses is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// RAM.
+    Ram,
+    /// Read-only flash.
+    Flash,
+    /// Shared memory of a channel.
+    Channel,
+    /// Registers of its own device.
+    Device,
+}
+
+impl Stage2 {
+    /// An empty translation for partition number `index`.
+    ///
+    /// # Errors
+    /// When there are no pages left.
+    pub fn new(index: usize) -> Result<Self, Error> {
+        let features = features::features();
+        let nested = with_tables(|tables| match features::maker() {
+            Some(Maker::Intel) => {
+                let format = Ept::new(features.physical_bits, vmx::gigabyte_pages());
+                Space::new(format, tables).map(Nested::Ept)
+            }
+            _ => {
+                let format = Npt::new(features.physical_bits, features.gigabyte_pages);
+                Space::new(format, tables).map(Nested::Npt)
+            }
+        })?;
+        let nothing = Memory { guest: GuestPhys::new(0), host: HostPhys::new(0), size: 0 };
+        // Tag 0 is the hypervisor's own.
+        let tag = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let ports = match features::maker() {
+            Some(Maker::Intel) => vmx::all_ports(),
+            _ => svm::all_ports(),
+        };
+        Ok(Self { nested, tag, ram: nothing, ports: ports.ok_or(Error::OutOfTables)? })
+    }
+
+    /// Maps a range of the partition's addresses.
+    ///
+    /// # Errors
+    /// As the walker says.
+    pub fn map(
+        &mut self,
+        guest: GuestPhys,
+        host: HostPhys,
+        len: u64,
+        purpose: Purpose,
+    ) -> Result<(), Error> {
+        let (rights, kind) = match purpose {
+            Purpose::Ram => (Rights::all(), Kind::Normal),
+            Purpose::Flash => (Rights::READ | Rights::EXECUTE, Kind::Normal),
+            // Caches are coherent, whatever types both sides use.
+            Purpose::Channel => (Rights::READ | Rights::WRITE, Kind::Normal),
+            Purpose::Device => (Rights::READ | Rights::WRITE, Kind::Device),
+        };
+        if purpose == Purpose::Ram {
+            self.ram = Memory { guest, host, size: len };
+        }
+        let mapping = Mapping { input: guest, host, len, rights, kind };
+        with_tables(|tables| match &mut self.nested {
+            Nested::Ept(space) => space.map(tables, mapping),
+            Nested::Npt(space) => space.map(tables, mapping),
+        })
+    }
+
+    /// What governs a vCPU of this partition. A vCPU that waits always exits: a halted CPU
+    /// that is interrupted would go on behind its HLT.
+    #[must_use]
+    pub fn controls(&self, _index: usize, _trap_idle: bool) -> Controls {
+        let root = match &self.nested {
+            Nested::Ept(space) => space.format().eptp(space.root()),
+            Nested::Npt(space) => space.root().get(),
+        };
+        Controls { root, tag: self.tag, ram: self.ram, ports: self.ports }
+    }
+}

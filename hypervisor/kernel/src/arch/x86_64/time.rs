@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Time: the time stamp counter, measured once against ACPI's PM timer, and the
+//! local APIC's timer for deadlines.
+//!
+//! ACPI, "Power Management Timer"; Intel SDM, volume 3: "Time-Stamp Counter".
+
+use super::sysreg::{inl, tsc};
+use super::{apic, local};
+use crate::interrupt::Interrupt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Once;
+
+mod clock;
+
+/// Ticks of the PM timer in a second.
+const PM_TIMER_HZ: u64 = 3_579_545;
+/// Ticks of it that a measurement lasts: 20 ms.
+const MEASURED: u64 = PM_TIMER_HZ / 50;
+
+/// TSC ticks in a second; written once, before other CPUs start.
+static FREQUENCY: AtomicU64 = AtomicU64::new(1_000_000_000);
+
+/// Ticks since the machine started.
+#[inline]
+#[must_use]
+pub fn now() -> u64 {
+    tsc()
+}
+
+/// Ticks in a second.
+#[inline]
+pub(super) fn frequency() -> u64 {
+    FREQUENCY.load(Ordering::Relaxed)
+}
+
+/// Ticks that `nanoseconds` last, rounded down.
+#[must_use]
+pub fn ticks(nanoseconds: u64) -> u64 {
+    let whole = nanoseconds / 1_000_000_000 * frequency();
+    whole + nanoseconds % 1_000_000_000 * frequency() / 1_000_000_000
+}
+
+/// Interrupts this CPU at `deadline`, unless it is to be interrupted earlier.
+pub fn arm(deadline: u64) {
+    let local = local();
+    let armed = local.armed.load(Ordering::Relaxed);
+    if deadline < armed {
+        local.armed.store(deadline, Ordering::Relaxed);
+        if deadline < local.guest.load(Ordering::Relaxed) {
+            apic::arm(deadline);
+        }
+    }
+}
+
+/// The timer of the vCPU's local APIC is due at `deadline`; never for the largest number.
+#[inline]
+pub(super) fn arm_guest(deadline: u64) {
+    let local = local();
+    let before = local.guest.load(Ordering::Relaxed);
+    local.guest.store(deadline, Ordering::Relaxed);
+    let armed = local.armed.load(Ordering::Relaxed);
+    // A timer that comes too early finds nothing due, and is armed again then.
+    if deadline < armed && deadline != before {
+        apic::arm(deadline);
+    }
+}
+
+/// What the timer's interrupt stands for: the guest's timer, or the kernel's deadline. What is
+/// not due yet is armed again.
+#[inline]
+pub(super) fn due() -> Interrupt {
+    let local = local();
+    let (armed, guest) = (local.armed.load(Ordering::Relaxed), local.guest.load(Ordering::Relaxed));
+    let now = now();
+    if guest <= now {
+        // Its owner arms it anew; the kernel's deadline must not be forgotten.
+        local.guest.store(u64::MAX, Ordering::Relaxed);
+        if armed != u64::MAX {
+            apic::arm(armed);
+        }
+        return Interrupt::Guest(apic::TIMER_LINE);
+    }
+    if armed <= now {
+        local.armed.store(u64::MAX, Ordering::Relaxed);
+        if guest != u64::MAX {
+            apic::arm(guest);
+        }
+        return Interrupt::Deadline;
+    }
+    let next = armed.min(guest);
+    if next != u64::MAX {
+        apic::arm(next);
+    }
+    Interrupt::None
+}
+
+/// Measures the TSC, and the local APIC's timer, against the PM timer at this port.
+///
+/// # Errors
+/// When the PM timer stands still.
+pub(super) fn calibrate(port: u16) -> Result<(), &'static str> {
+    let mut frequency = 0;
+    apic::calibrate(|| frequency = measure(port).unwrap_or(0));
+    if frequency == 0 {
+        return Err("the PM timer stands still");
+    }
+    FREQUENCY.store(frequency, Ordering::Relaxed);
+    Ok(())
+}
+
+/// TSC ticks in a second; none if the PM timer does not move. It may have 24 bits only.
+fn measure(port: u16) -> Option<u64> {
+    let first = edge(port)?;
+    let begun = tsc();
+    let mut passed = 0;
+    for _ in 0..1_000_000_000_u64 {
+        passed = u64::from(inl(port).wrapping_sub(first) & 0xff_ffff);
+        if passed >= MEASURED {
+            break;
+        }
+    }
+    let ticks = tsc() - begun;
+    (passed >= MEASURED).then(|| ticks * PM_TIMER_HZ / passed)
+}
+
+/// Waits until the PM timer moves.
+fn edge(port: u16) -> Option<u32> {
+    let before = inl(port);
+    (0..100_000_000).map(|_| inl(port)).find(|now| *now != before)
+}
+
+/// Lets so many nanoseconds pass.
+pub(super) fn pause(nanoseconds: u64) {
+    let end = now() + ticks(nanoseconds);
+    while now() < end {
+        super::relax();
+    }
+}
+
+/// Seconds from 1970 to when the TSC read zero, by the machine's clock, which runs in UTC.
+pub(super) fn epoch() -> u64 {
+    static EPOCH: Once<u64> = Once::new();
+    *EPOCH.call_once(|| clock::read().saturating_sub(now() / frequency().max(1)))
+}

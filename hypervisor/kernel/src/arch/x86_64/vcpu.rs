@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A vCPU on either maker's CPU: entering the guest and coming back.
+//!
+//! Only the general registers are stored on an exit. Everything else stays in
+//! the CPU or in its control block, because the kernel uses none of it, until
+//! another vCPU takes the CPU. [`Vcpu::load`] puts a fresh set there.
+//!
+//! What must be looked at before the guest goes on is one word, [`Attention`];
+//! while it is empty, which is nearly always, entering asks nothing else.
+
+use super::apic::refresh_later;
+use super::exits;
+use super::fetch::View;
+use super::float;
+use super::mmio::Step;
+use super::state::{
+    Controls, EFER_LMA, Event, RFLAGS_IF, RFLAGS_VM, STARTUP, Segment, Start, segment,
+};
+use super::{svm, time, vmx};
+use crate::console;
+use crate::exit::{Direction, Exit, MemoryAccess, PortAccess, Power, RegisterAccess};
+use crate::fault::{GuestFault, Why};
+use crate::partition::Partition;
+use super::pc::START_EAX;
+use devices::apic::{Events, LocalApic, Posted};
+use devices::x86::Mode;
+
+bitflags::bitflags! {
+    /// Why a vCPU must be looked at before it is entered.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Attention: u32 {
+        /// [`Vcpu::event`] must be delivered.
+        const EVENT = 1 << 0;
+        /// It waits for an interrupt.
+        const HALTED = 1 << 1;
+        /// Its local APIC may have an interrupt for it.
+        const INTERRUPT = 1 << 2;
+        /// A non-maskable interrupt.
+        const NMI = 1 << 3;
+        /// INIT.
+        const INIT = 1 << 4;
+        /// The 8259 has an interrupt for it.
+        const EXTERNAL = 1 << 5;
+        /// An instruction has one more access to do.
+        const ACCESS = 1 << 6;
+    }
+}
+
+/// What a maker's half of a vCPU is.
+#[derive(Debug)]
+pub(super) enum Backend {
+    /// AMD-V.
+    Svm(svm::Guest),
+    /// VT-x.
+    Vmx(svm::Guest),
+}
+
+/// Asks a vCPU's maker.
+macro_rules! each {
+    ($vcpu:expr, $guest:ident => $what:expr) => {
+        match &$vcpu.backend {
+            $crate::arch::x86_64::vcpu::Backend::Svm($guest) => $what,
+            $crate::arch::x86_64::vcpu::Backend::Vmx($guest) => $what,
+        }
+    };
+    (mut $vcpu:expr, $guest:ident => $what:expr) => {
+        match &mut $vcpu.backend {
+            $crate::arch::x86_64::vcpu::Backend::Svm($guest) => $what,
+            $crate::arch::x86_64::vcpu::Backend::Vmx($guest) => $what,
+        }
+    };
+}
+pub(super) use each;
+
+/// The registers of one vCPU, and what is to be done with it.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Vcpu {
+    /// RAX, RCX, RDX, RBX, (RSP), RBP, RSI, RDI, R8 to R15. RSP is in the control block.
+    pub(super) registers: [u64; 16],
+    pub(super) attention: Attention,
+    /// Bytes of the instruction that exited.
+    pub(super) length: u8,
+    /// An NMI's handler runs.
+    pub(super) in_nmi: bool,
+    /// It is to be started by a start-up interrupt that came together with its INIT.
+    pub(super) startup: Option<u8>,
+    on: bool,
+    /// Number within its partition, and how many there are.
+    index: usize,
+    pub(super) count: usize,
+    pub(super) event: Event,
+    /// The 8259's vector that waits to be delivered.
+    external: Option<u8>,
+    pub(super) apic: LocalApic,
+    /// What is left of an instruction that accesses an emulated device.
+    pub(super) step: Option<Step>,
+    /// The string instruction that a port access is one element of.
+    pub(super) string: Option<exits::PortString>,
+    pub(super) controls: Controls,
+    pub(super) backend: Backend,
+}
+
+impl Vcpu {
+    /// A vCPU with this number, which runs under these controls.
+    #[must_use]
+    pub fn new(index: usize, controls: Controls) -> Self {
+        let backend = match super::features::maker() {
+            Some(super::features::Maker::Intel) => vmx::Guest::new(index).map(Backend::Vmx),
+            _ => svm::Guest::new().map(Backend::Svm),
+        };
+        let Some(backend) = backend else {
+            crate::boot::refuse(format_args!("no room for the state of a vCPU"))
+        };
+        Self {
+            registers: [0; 16],
+            attention: Attention::empty(),
+            length: 0,
+            in_nmi: false,
+            startup: None,
+            on: false,
+            index,
+            count: 1,
+            event: Event(0),
+            external: None,
+            apic: LocalApic::new(index as u8),
+            step: None,
+            string: None,
+            controls,
+            backend,
+        }
+    }
+
+    /// Its number within its partition.
+    #[must_use]
+    #[inline]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Puts a start's state into this CPU.
+    pub fn load(&mut self, entry: u64, argument: u64) {
+        if entry & STARTUP == 0 {
+            self.apic.reset();
+        }
+        self.registers = [0; 16];
+        if entry & STARTUP == 0 {
+            self.registers[0] = START_EAX.into();
+            self.registers[3] = argument;
+        }
+        (self.event, self.external, self.startup) = (Event(0), None, None);
+        (self.step, self.string, self.in_nmi, self.on) = (None, None, false, true);
+        self.attention = Attention::INTERRUPT;
+        let start = Start::of(entry);
+        each!(mut self, guest => guest.load(&self.controls, &start));
+        float::reset();
+        super::inject::reset_debug();
+    }
+
+    /// Nothing of it acts on this CPU any more: its timer stops. After INIT its local APIC is
+    /// as that leaves it, else as after power-up.
+    pub fn park(&mut self) {
+        if self.attention.contains(Attention::INIT) {
+            self.apic.init();
+        } else {
+            self.apic.reset();
+        }
+        self.on = false;
+        self.attention = Attention::empty();
+        time::arm_guest(u64::MAX);
+    }
+
+    /// Runs the guest until it exits.
+    #[inline(always)]
+    pub fn enter(&mut self) -> Exit {
+        if !self.attention.is_empty()
+            && let Some(exit) = self.prepare()
+        {
+            return exit;
+        }
+        match &mut self.backend {
+            Backend::Svm(guest) => {
+                let code = guest.run(&mut self.registers);
+                self.decode_svm(code)
+            }
+            Backend::Vmx(guest) => {
+                let reason = guest.run(&mut self.registers);
+                self.decode_vmx(reason)
+            }
+        }
+    }
+
+    /// What must be done before the guest goes on; an exit if it must not.
+    #[inline(never)]
+    fn prepare(&mut self) -> Option<Exit> {
+        if self.attention.contains(Attention::ACCESS) {
+            self.attention.remove(Attention::ACCESS);
+            return Some(self.next_access());
+        }
+        if self.attention.contains(Attention::INIT) {
+            return Some(Exit::Power(Power::CpuOff));
+        }
+        let delivers = self.deliver();
+        if self.attention.contains(Attention::HALTED) {
+            if !delivers {
+                return Some(Exit::Idle);
+            }
+            self.attention.remove(Attention::HALTED);
+        }
+        None
+    }
+
+    /// Delivers the event, NMI or interrupt that comes first; windows open for what must wait.
+    /// True if one is delivered.
+    fn deliver(&mut self) -> bool {
+        let mut delivers = true;
+        if self.attention.contains(Attention::EVENT) {
+            self.attention.remove(Attention::EVENT);
+            let event = self.event;
+            each!(mut self, guest => guest.set_event(event));
+        } else if self.attention.contains(Attention::NMI) && !self.in_nmi && !self.in_shadow() {
+            self.attention.remove(Attention::NMI);
+            self.in_nmi = true;
+            each!(mut self, guest => guest.set_event(Event::NMI));
+        } else if let Some(vector) = self.deliverable() {
+            if self.external.take().is_none() {
+                self.apic.acknowledge(vector);
+            }
+            self.attention.remove(Attention::EXTERNAL);
+            each!(mut self, guest => guest.set_event(Event::interrupt(vector)));
+        } else {
+            delivers = false;
+        }
+        let waits = self.external.is_some()
+            || self.apic.pending().is_some()
+            || self.attention.contains(Attention::EXTERNAL);
+        if !waits {
+            self.attention.remove(Attention::INTERRUPT);
+        }
+        let halted = self.attention.contains(Attention::HALTED);
+        each!(mut self, guest => guest.set_window(waits && !(halted && !delivers)));
+        let nmi = self.attention.contains(Attention::NMI);
+        let in_nmi = self.in_nmi;
+        each!(mut self, guest => guest.set_nmi_window(nmi, in_nmi));
+        delivers
+    }
+
+    /// The interrupt that the guest takes now.
+    fn deliverable(&self) -> Option<u8> {
+        let takes = self.rflags() & RFLAGS_IF != 0 && !self.in_shadow();
+        takes.then(|| self.external.or_else(|| self.apic.pending())).flatten()
+    }
+
+    fn in_shadow(&self) -> bool {
+        each!(self, guest => guest.in_shadow())
+    }
+
+    /// The window that [`Vcpu::deliver`] asked for is open.
+    pub(super) fn window(&mut self) -> Exit {
+        each!(mut self, guest => guest.set_window(false));
+        self.attention.insert(Attention::INTERRUPT);
+        if self.attention.contains(Attention::EXTERNAL) {
+            // The shared devices must be asked for its vector.
+            refresh_later();
+            return Exit::Interrupt;
+        }
+        Exit::Done
+    }
+
+    /// An NMI's handler ended.
+    pub(super) fn nmi_ended(&mut self) -> Exit {
+        self.in_nmi = false;
+        let waits = self.attention.contains(Attention::NMI);
+        each!(mut self, guest => guest.set_nmi_window(waits, false));
+        Exit::Done
+    }
+}
+
+/// Between the platform and the vCPU.
+impl Vcpu {
+    /// Whether it is on.
+    #[inline]
+    pub(super) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// Its local APIC may have something new.
+    #[inline]
+    pub(super) fn look(&mut self) {
+        self.attention.insert(Attention::INTERRUPT);
+    }
+
+    /// Takes what others posted; what a start-up asks for while it is off.
+    #[inline]
+    pub(super) fn merge(&mut self, posted: &Posted) -> Option<u8> {
+        let Events { interrupts, nmi, init, startup } = self.apic.merge(posted);
+        if interrupts {
+            self.look();
+        }
+        if nmi {
+            self.attention.insert(Attention::NMI);
+        }
+        if !self.on {
+            return startup;
+        }
+        if init {
+            self.attention.insert(Attention::INIT);
+        }
+        if self.attention.contains(Attention::INIT) {
+            self.startup = startup.or(self.startup);
+        }
+        None
+    }
+
+    /// The 8259's output is high: whether its vector can be taken now; if not, a window opens.
+    pub(super) fn takes_external(&mut self) -> bool {
+        if self.external.is_some() || !self.apic.passes_external() {
+            return false;
+        }
+        self.attention.insert(Attention::EXTERNAL | Attention::INTERRUPT);
+        self.rflags() & RFLAGS_IF != 0 && !self.in_shadow()
+    }
+
+    /// The 8259's vector is to be delivered.
+    pub(super) fn set_external(&mut self, vector: u8) {
+        self.external = Some(vector);
+        self.attention.insert(Attention::INTERRUPT);
+    }
+
+    /// The 8259's output is low.
+    pub(super) fn no_external(&mut self) {
+        self.attention.remove(Attention::EXTERNAL);
+    }
+
+    /// Whether something wakes it.
+    pub(super) fn wakes(&self) -> bool {
+        self.attention.intersects(Attention::NMI | Attention::INIT | Attention::EVENT)
+            || self.deliverable().is_some()
+    }
+}
+
+/// Between the run loop and the guest's registers.
+impl Vcpu {
+    /// A register's value.
+    #[inline(always)]
+    pub(super) fn get(&self, register: u8) -> u64 {
+        if register == 4 {
+            return each!(self, guest => guest.rsp());
+        }
+        self.registers[usize::from(register & 15)]
+    }
+
+    /// Sets a register.
+    #[inline(always)]
+    pub(super) fn set(&mut self, register: u8, value: u64) {
+        if register == 4 {
+            return each!(mut self, guest => guest.set_rsp(value));
+        }
+        self.registers[usize::from(register & 15)] = value;
+    }
+
+    pub(super) fn rflags(&self) -> u64 {
+        each!(self, guest => guest.rflags())
+    }
+
+    #[inline(always)]
+    pub(super) fn segment(&self, number: usize) -> Segment {
+        each!(self, guest => guest.segment(number))
+    }
+
+    /// How the guest reads instructions now.
+    #[inline]
+    pub(super) fn mode(&self) -> Mode {
+        const L: u16 = 1 << 9;
+        const D: u16 = 1 << 10;
+        let code = self.segment(segment::CS).attributes;
+        if each!(self, guest => guest.efer()) & EFER_LMA != 0 && code & L != 0 {
+            Mode::Bits64
+        } else if code & D != 0 && self.rflags() & RFLAGS_VM == 0 {
+            Mode::Bits32
+        } else {
+            Mode::Bits16
+        }
+    }
+
+    /// How the guest translates now.
+    #[inline]
+    pub(super) fn view(&self) -> View {
+        each!(self, guest => View {
+            cr0: guest.cr0(),
+            cr3: guest.cr3(),
+            cr4: guest.cr4(),
+            efer: guest.efer(),
+            ram: self.controls.ram,
+        })
+    }
+
+    /// The bytes of the next instruction.
+    #[inline]
+    pub(super) fn instruction(&self) -> Option<([u8; 16], usize)> {
+        let rip = each!(self, guest => guest.rip());
+        let base = match self.mode() {
+            Mode::Bits64 => return self.view().bytes(rip),
+            Mode::Bits32 | Mode::Bits16 => self.segment(segment::CS).base,
+        };
+        self.view().bytes(base.wrapping_add(rip) & 0xffff_ffff)
+    }
+
+    /// The instruction is behind the guest.
+    #[inline(always)]
+    pub(super) fn advance(&mut self) {
+        let length = u64::from(self.length);
+        each!(mut self, guest => {
+            let next = guest.rip().wrapping_add(length);
+            guest.set_rip(next);
+            guest.end_shadow();
+        });
+    }
+
+    /// Ends a memory access.
+    #[inline]
+    pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
+        self.end_access(access, value);
+    }
+
+    /// Ends a port access: an IN's value reaches its register, the upper half of which
+    /// becomes zero where it has 32 bits.
+    #[inline]
+    pub fn complete_port(&mut self, access: &PortAccess, value: u64) {
+        if self.string.is_some() {
+            return self.end_string(access, value);
+        }
+        if access.direction == Direction::Read {
+            let mask = access.size.mask();
+            let kept = if mask == 0xffff_ffff { 0 } else { self.registers[0] & !mask };
+            self.registers[0] = kept | value & mask;
+        }
+        self.advance();
+    }
+
+    /// Ends a register access: the value is in EDX and EAX.
+    #[inline]
+    pub fn complete_register(&mut self, access: &RegisterAccess, value: u64) {
+        if access.direction == Direction::Read {
+            self.registers[0] = value & 0xffff_ffff;
+            self.registers[2] = value >> 32;
+        }
+        self.advance();
+    }
+
+    /// Gives a call its result.
+    #[inline]
+    pub fn complete_call(&mut self, result: u64) {
+        self.registers[0] = result;
+        self.advance();
+    }
+
+    /// It waits until something wakes it.
+    pub fn skip(&mut self) {
+        if !self.attention.contains(Attention::HALTED) {
+            self.advance();
+            self.attention.insert(Attention::HALTED);
+        }
+    }
+
+    /// Caches are coherent.
+    #[must_use]
+    pub fn take_clean(&mut self) -> bool {
+        false
+    }
+
+    /// Answers a fault inside the guest, or tells that the partition must stop.
+    ///
+    /// # Errors
+    /// Why it must stop.
+    #[cold]
+    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+        self.answer_fault(fault)
+    }
+
+    /// What the guest looked like when its partition was stopped, on the console.
+    #[cold]
+    pub fn record(&self, partition: &str, why: Why) {
+        let view = self.view();
+        let (rip, code) = (each!(self, guest => guest.rip()), self.segment(segment::CS).base);
+        console::say(format_args!(
+            "{partition}: vCPU {} at {rip:#x}, code base {code:#x}, flags {:#x}, cr0 {:#x}, cr3 {:#x}, cr4 {:#x}: {why}",
+            self.index,
+            self.rflags(),
+            view.cr0,
+            view.cr3,
+            view.cr4,
+        ));
+        let words = each!(self, guest => guest.exit_words());
+        console::say(format_args!("{partition}: exit {:#x} {:#x} {:#x}", words[0], words[1], words[2]));
+        for (number, r) in self.registers.as_chunks::<4>().0.iter().enumerate() {
+            let [a, b, c, d] = r;
+            console::say(format_args!("{partition}: r{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
+        }
+    }
+}
+
+/// Names a partition's vCPU 0 where its devices' lines go.
+pub(super) fn first_cpu(partition: &Partition) -> Option<u32> {
+    partition.bells.first().map(crate::bell::Bell::cpu)
+}
