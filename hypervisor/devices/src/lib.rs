@@ -19,6 +19,7 @@ pub mod apic;
 pub mod esr;
 pub mod idregs;
 pub mod loadstore;
+pub mod ns16550;
 pub mod pc;
 pub mod pl011;
 pub mod vgic;
