@@ -20,3 +20,12 @@ pub enum Mode {
     /// 64-bit mode.
     Bits64,
 }
+
+/// Who made the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// Intel, with VT-x.
+    Intel,
+    /// AMD, with AMD-V.
+    Amd,
+}
