@@ -10,7 +10,6 @@ use super::state::{CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, exception};
 use super::sysreg::cpuid;
 use super::vcpu::{Vcpu, each};
 use crate::exit::Exit;
-use crate::fault::GuestFault;
 use devices::apic::GeneralProtection;
 use spin::Once;
 
@@ -26,7 +25,7 @@ const CR4_SMAP: u64 = 1 << 21;
 const EFER_WRITABLE: u64 = 1 | EFER_LME | 1 << 11;
 
 /// Bits of CR4 that guests of this machine may set.
-fn cr4_allowed() -> u64 {
+pub(super) fn cr4_allowed() -> u64 {
     static ALLOWED: Once<u64> = Once::new();
     *ALLOWED.call_once(|| {
         let (one, seven) = (cpuid(1, 0), cpuid(7, 0));

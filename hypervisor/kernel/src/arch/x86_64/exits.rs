@@ -8,6 +8,7 @@ use super::svm::code;
 use super::sysreg;
 use super::time;
 use super::vcpu::{Attention, Backend, Vcpu, each};
+use super::vmx::{fields as field, reason};
 use crate::exit::{
     Call, Destination, Direction, Exit, PortAccess, RegisterAccess,
 };
@@ -15,7 +16,7 @@ use crate::fault::{GuestFault, Why};
 use devices::Size;
 use devices::x86::cpuid::{self, Leaf};
 use devices::x86::length::{self, Intercepted};
-use devices::x86::qualification::{self, PortIo};
+use devices::x86::qualification::{self, Control, PortIo};
 use devices::x86::{Mode};
 
 /// A string instruction on a port.
@@ -76,7 +77,12 @@ impl Vcpu {
         const ALIGNMENT: u64 = code::EXCEPTION + exception::ALIGNMENT as u64;
         match exit {
             code::NMI | code::INIT => Exit::Done,
-            code::IRET => self.nmi_ended(),
+            code::IRET => {
+                if let Backend::Svm(guest) = &mut self.backend {
+                    guest.end_nmi();
+                }
+                Exit::Done
+            }
             code::READ_CR..code::WRITE_CR if self.measure(Intercepted::MovControl) => {
                 self.control(info1, |vcpu, register| vcpu.read_control(exit as u8, register))
             }
@@ -96,7 +102,89 @@ impl Vcpu {
         }
     }
 
-    pub(super) fn decode_vmx(&mut self, _reason: u64) -> Exit { Exit::Done }
+    /// What VT-x's exit reason asks for.
+    #[inline(always)]
+    pub(super) fn decode_vmx(&mut self, exit: u64) -> Exit {
+        if let Backend::Vmx(guest) = &self.backend
+            && let Some(event) = guest.interrupted()
+        {
+            self.event = event;
+            self.attention.insert(Attention::EVENT);
+        }
+        if exit == reason::INTERRUPT {
+            return Exit::Interrupt;
+        }
+        self.length = field::read(field::LENGTH) as u8 & 15;
+        match exit {
+            reason::CPUID => self.identify(),
+            reason::VMCALL => self.call(),
+            reason::PORT => {
+                self.port_access(qualification::vmx_port(field::read(field::QUALIFICATION)))
+            }
+            reason::RDMSR => self.register_access(false),
+            reason::WRMSR => self.register_access(true),
+            reason::VIOLATION => {
+                let violation = qualification::ept_violation(field::read(field::QUALIFICATION));
+                self.memory_access(violation, field::read(field::GUEST_PHYSICAL))
+            }
+            reason::HLT => Exit::Idle,
+            reason::WINDOW => self.window(),
+            other => self.rare_vmx(other),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rare_vmx(&mut self, exit: u64) -> Exit {
+        match exit {
+            reason::EXCEPTION => self.intercepted_exception(),
+            reason::INIT => Exit::Done,
+            reason::NMI_WINDOW => Exit::Done,
+            reason::CONTROL => self.vmx_control(),
+            reason::INVD | reason::WBINVD => self.done(),
+            reason::XSETBV => self.set_components(),
+            reason::RDPMC => self.raise(exception::PROTECTION),
+            reason::TASK_SWITCH => {
+                // Tasks are not switched: the instruction fails at the new task's selector.
+                let (selector, _) =
+                    qualification::vmx_task_switch(field::read(field::QUALIFICATION));
+                self.raise(Event::exception_with(13, u32::from(selector) & 0xfff8))
+            }
+            reason::TRIPLE_FAULT => Exit::Fault(GuestFault::Stop(Why::Shutdown)),
+            reason::MISCONFIGURATION | reason::INSTRUCTION_FAILED => {
+                Exit::Fault(GuestFault::Stop(Why::UnknownExit))
+            }
+            failed if failed & reason::ENTRY_FAILED != 0 => {
+                Exit::Fault(GuestFault::Stop(Why::UnknownExit))
+            }
+            _ => self.raise(exception::UNDEFINED),
+        }
+    }
+
+    /// #DB or #AC, or an NMI of the machine, which is nobody's. DR6 is not written by the CPU
+    /// when #DB exits; bits of it that a guest finds set stay so until it clears them.
+    fn intercepted_exception(&mut self) -> Exit {
+        const NMI: u64 = 2;
+        let info = field::read(field::EXIT_EVENT);
+        if info >> 8 & 7 == NMI {
+            return Exit::Done;
+        }
+        if info as u8 == exception::ALIGNMENT {
+            return self.raise(Event::exception_with(exception::ALIGNMENT, 0));
+        }
+        super::inject::add_debug_status(field::read(field::QUALIFICATION) & 0x600f);
+        self.raise(Event::exception(exception::DEBUG))
+    }
+
+    /// An access to a control register.
+    fn vmx_control(&mut self) -> Exit {
+        match qualification::vmx_control(field::read(field::QUALIFICATION)) {
+            Control::Write { control, register } => self.write_control(control, register),
+            Control::Read { control, register } => self.read_control(control, register),
+            // Both change bits that are the guest's own: they do not exit for those.
+            Control::Clts | Control::Lmsw(_) => self.done(),
+        }
+    }
 
     /// A MOV to or from a control register: which general register, without decode assists.
     fn control(&mut self, info1: u64, carry_out: impl FnOnce(&mut Self, u8) -> Exit) -> Exit {

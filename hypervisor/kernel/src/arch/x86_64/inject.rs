@@ -17,6 +17,15 @@ pub(super) fn reset_debug() {
     }
 }
 
+/// Bits of DR6 that say why #DB comes.
+pub(super) fn add_debug_status(bits: u64) {
+    // SAFETY: the guest's own register.
+    unsafe {
+        asm!("mov {t}, dr6", "or {t}, {bits}", "mov dr6, {t}", t = out(reg) _, bits = in(reg) bits,
+            options(nomem, nostack));
+    }
+}
+
 impl Vcpu {
     /// Answers a fault, or tells why the partition must stop. A register that is not there is
     /// #GP on this architecture, and so is an instruction that is not served on a device's

@@ -22,7 +22,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use devices::apic::{Effect, LocalApic, PAGE_SIZE, Posted};
 use devices::pc::{Bus, Outcome, Pc, Power};
 use devices::pl011::Sink;
-use devices::x86::msr::{self, Register, Rule, Vendor};
+use devices::x86::Vendor;
+use devices::x86::msr::{self, Register, Rule};
 use spin::Mutex;
 
 /// COM1's line status, which a guest polls.

@@ -12,7 +12,8 @@ use super::map::{self, phys};
 use super::state::{Controls, Event, Segment, Start};
 use super::sysreg::{EFER, cpuid, rdmsr, wrmsr};
 use core::arch::{asm, global_asm};
-use devices::x86::msr::{self, Rule, Vendor};
+use devices::x86::Vendor;
+use devices::x86::msr::{self, Rule};
 use paging::PAGE;
 use spin::Once;
 
@@ -364,19 +365,27 @@ impl Guest {
         }
     }
 
-    /// Asks for an exit at the end of an NMI's handler if one waits, or to know it, or does
-    /// not any more. An NMI is masked by the hypervisor alone, which must see each IRET.
-    pub(super) fn set_nmi_window(&mut self, waits: bool, in_nmi: bool) {
-        if waits || in_nmi {
-            self.vmcb.intercepts[3] |= intercept::IRET;
-        } else {
-            self.vmcb.intercepts[3] &= !intercept::IRET;
-        }
+    /// Asks for nothing: an NMI that waits is delivered at the first exit behind the IRET of the
+    /// handler that runs, which exits.
+    pub(super) fn set_nmi_window(&mut self, _waits: bool) {}
+
+    /// An NMI's handler runs.
+    pub(super) fn in_nmi(&self) -> bool {
+        self.vmcb.intercepts[3] & intercept::IRET != 0
+    }
+
+    /// It ends with the instruction that exited, and before that nothing is delivered.
+    pub(super) fn end_nmi(&mut self) {
+        self.vmcb.intercepts[3] &= !intercept::IRET;
+        self.vmcb.shadow = 1;
     }
 
     /// An exception's or interrupt's delivery begins when the guest is entered.
     pub(super) fn set_event(&mut self, event: Event) {
         self.vmcb.event = event;
+        if event == Event::NMI {
+            self.vmcb.intercepts[3] |= intercept::IRET;
+        }
     }
 
     /// Whether the instruction before the next one holds interrupts back.

@@ -71,6 +71,11 @@ fn gate(number: usize) -> Gate {
     }
 }
 
+/// Address of the vectors.
+pub(super) fn vectors() -> u64 {
+    VECTORS.get().map_or(0, |vectors| vectors.as_ptr() as u64)
+}
+
 /// Loads the vectors.
 pub(super) fn load_vectors() {
     let vectors = VECTORS.call_once(|| core::array::from_fn(gate));

@@ -52,7 +52,7 @@ pub(super) enum Backend {
     /// AMD-V.
     Svm(svm::Guest),
     /// VT-x.
-    Vmx(svm::Guest),
+    Vmx(vmx::Guest),
 }
 
 /// Asks a vCPU's maker.
@@ -81,8 +81,6 @@ pub struct Vcpu {
     pub(super) attention: Attention,
     /// Bytes of the instruction that exited.
     pub(super) length: u8,
-    /// An NMI's handler runs.
-    pub(super) in_nmi: bool,
     /// It is to be started by a start-up interrupt that came together with its INIT.
     pub(super) startup: Option<u8>,
     on: bool,
@@ -106,7 +104,7 @@ impl Vcpu {
     #[must_use]
     pub fn new(index: usize, controls: Controls) -> Self {
         let backend = match super::features::maker() {
-            Some(super::features::Maker::Intel) => vmx::Guest::new(index).map(Backend::Vmx),
+            Some(super::features::Maker::Intel) => vmx::Guest::new().map(Backend::Vmx),
             _ => svm::Guest::new().map(Backend::Svm),
         };
         let Some(backend) = backend else {
@@ -116,7 +114,6 @@ impl Vcpu {
             registers: [0; 16],
             attention: Attention::empty(),
             length: 0,
-            in_nmi: false,
             startup: None,
             on: false,
             index,
@@ -149,7 +146,7 @@ impl Vcpu {
             self.registers[3] = argument;
         }
         (self.event, self.external, self.startup) = (Event(0), None, None);
-        (self.step, self.string, self.in_nmi, self.on) = (None, None, false, true);
+        (self.step, self.string, self.on) = (None, None, true);
         self.attention = Attention::INTERRUPT;
         let start = Start::of(entry);
         each!(mut self, guest => guest.load(&self.controls, &start));
@@ -218,9 +215,11 @@ impl Vcpu {
             self.attention.remove(Attention::EVENT);
             let event = self.event;
             each!(mut self, guest => guest.set_event(event));
-        } else if self.attention.contains(Attention::NMI) && !self.in_nmi && !self.in_shadow() {
+        } else if self.attention.contains(Attention::NMI)
+            && !each!(self, guest => guest.in_nmi())
+            && !self.in_shadow()
+        {
             self.attention.remove(Attention::NMI);
-            self.in_nmi = true;
             each!(mut self, guest => guest.set_event(Event::NMI));
         } else if let Some(vector) = self.deliverable() {
             if self.external.take().is_none() {
@@ -240,8 +239,7 @@ impl Vcpu {
         let halted = self.attention.contains(Attention::HALTED);
         each!(mut self, guest => guest.set_window(waits && !(halted && !delivers)));
         let nmi = self.attention.contains(Attention::NMI);
-        let in_nmi = self.in_nmi;
-        each!(mut self, guest => guest.set_nmi_window(nmi, in_nmi));
+        each!(mut self, guest => guest.set_nmi_window(nmi));
         delivers
     }
 
@@ -264,14 +262,6 @@ impl Vcpu {
             refresh_later();
             return Exit::Interrupt;
         }
-        Exit::Done
-    }
-
-    /// An NMI's handler ended.
-    pub(super) fn nmi_ended(&mut self) -> Exit {
-        self.in_nmi = false;
-        let waits = self.attention.contains(Attention::NMI);
-        each!(mut self, guest => guest.set_nmi_window(waits, false));
         Exit::Done
     }
 }

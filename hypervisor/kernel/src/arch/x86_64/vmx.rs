@@ -1,8 +1,582 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! VT-x.
-use super::svm;
-pub(super) struct Guest;
-impl Guest { pub(super) fn new(_index: usize) -> Option<svm::Guest> { None } }
-pub(super) fn gigabyte_pages() -> bool { false }
-pub(super) fn all_ports() -> Option<u64> { None }
-pub(super) fn start_cpu() -> Result<(), &'static str> { Err("VT-x later") }
+//! VT-x: the control structure of a vCPU, entering the guest by VMLAUNCH and
+//! VMRESUME, and what an exit says.
+//!
+//! A vCPU's structure stays current on its CPU. MSRs that are not switched
+//! (SYSCALL's, KERNEL_GS_BASE, TSC_AUX) are the guest's, because the hypervisor
+//! uses none of them.
+//!
+//! Intel SDM, volume 3: "Virtual-Machine Control Structures", "VM Entries",
+//! "VM Exits", "VMX Support for Address Translation".
+
+use super::map::{self, phys};
+use super::state::{
+    CR0_PG, CR4_PAE, Controls, EFER_LMA, EFER_LME, Event, Segment, Start, exception, segment,
+};
+use super::sysreg::{EFER, FEATURE_CONTROL, PAT, rdmsr, wrmsr};
+use super::{control, local, tables};
+use core::arch::{asm, global_asm};
+use devices::x86::Vendor;
+use devices::x86::msr::{self, Rule};
+use fields as field;
+use paging::PAGE;
+use spin::Once;
+
+mod controls;
+pub(super) mod fields;
+
+pub(super) use controls::gigabyte_pages;
+
+/// Why the guest stopped (basic exit reason).
+pub(super) mod reason {
+    pub(in super::super) const EXCEPTION: u64 = 0;
+    pub(in super::super) const INTERRUPT: u64 = 1;
+    pub(in super::super) const TRIPLE_FAULT: u64 = 2;
+    pub(in super::super) const INIT: u64 = 3;
+    pub(in super::super) const WINDOW: u64 = 7;
+    pub(in super::super) const NMI_WINDOW: u64 = 8;
+    pub(in super::super) const TASK_SWITCH: u64 = 9;
+    pub(in super::super) const CPUID: u64 = 10;
+    pub(in super::super) const HLT: u64 = 12;
+    pub(in super::super) const INVD: u64 = 13;
+    pub(in super::super) const RDPMC: u64 = 15;
+    pub(in super::super) const VMCALL: u64 = 18;
+    pub(in super::super) const CONTROL: u64 = 28;
+    pub(in super::super) const PORT: u64 = 30;
+    pub(in super::super) const RDMSR: u64 = 31;
+    pub(in super::super) const WRMSR: u64 = 32;
+    pub(in super::super) const VIOLATION: u64 = 48;
+    pub(in super::super) const MISCONFIGURATION: u64 = 49;
+    pub(in super::super) const WBINVD: u64 = 54;
+    pub(in super::super) const XSETBV: u64 = 55;
+    /// Bit 31: the guest was not entered at all.
+    pub(in super::super) const ENTRY_FAILED: u64 = 1 << 31;
+    /// What `vmx_enter` gives if the instruction itself failed.
+    pub(in super::super) const INSTRUCTION_FAILED: u64 = u64::MAX;
+}
+
+const VMX_BASIC: u32 = 0x480;
+const CR0_FIXED_ONES: u32 = 0x486;
+const CR4_FIXED_ONES: u32 = 0x488;
+const CR0_NE: u64 = 1 << 5;
+const CR0_NW: u64 = 1 << 29;
+const CR0_CD: u64 = 1 << 30;
+const CR4_VMXE: u64 = 1 << 13;
+/// Processor control: an exit when the guest takes interrupts; NMIs.
+const WINDOW: u64 = 1 << 2;
+const NMI_WINDOW: u64 = 1 << 22;
+/// Entry control: the guest is in long mode.
+const LONG_GUEST: u64 = 1 << 9;
+/// Interruptibility: blocking by STI, by MOV SS; by NMI.
+const SHADOW: u64 = 3;
+const IN_NMI: u64 = 1 << 3;
+/// MSRs of the guest that an entry does not load: SYSCALL's, KERNEL_GS_BASE.
+const RESIDENT: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102];
+
+unsafe extern "C" {
+    static vmx_exit: u8;
+}
+
+global_asm!(
+    // RDI: the guest's registers; ESI: whether it ran before. Zero, or all ones if it did not run.
+    ".balign 16",
+    "vmx_enter:",
+    "push rbx",
+    "push rbp",
+    "push rdi",
+    "mov eax, 0x6c14", // host RSP
+    "vmwrite rax, rsp",
+    "test esi, esi",
+    "mov rax, [rdi]",
+    "mov rcx, [rdi + 8]",
+    "mov rdx, [rdi + 16]",
+    "mov rbx, [rdi + 24]",
+    "mov rbp, [rdi + 40]",
+    "mov rsi, [rdi + 48]",
+    "mov r8, [rdi + 64]",
+    "mov r9, [rdi + 72]",
+    "mov r10, [rdi + 80]",
+    "mov r11, [rdi + 88]",
+    "mov r12, [rdi + 96]",
+    "mov r13, [rdi + 104]",
+    "mov r14, [rdi + 112]",
+    "mov r15, [rdi + 120]",
+    "mov rdi, [rdi + 56]",
+    "jz 2f",
+    "vmresume",
+    "jmp 3f",
+    "2:",
+    "vmlaunch",
+    "3:",
+    "mov rax, -1",
+    "pop rdi",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+    ".balign 16",
+    ".global vmx_exit",
+    "vmx_exit:",
+    "push rdi",
+    "mov rdi, [rsp + 8]",
+    "mov [rdi], rax",
+    "mov [rdi + 8], rcx",
+    "mov [rdi + 16], rdx",
+    "mov [rdi + 24], rbx",
+    "mov [rdi + 40], rbp",
+    "mov [rdi + 48], rsi",
+    "mov [rdi + 64], r8",
+    "mov [rdi + 72], r9",
+    "mov [rdi + 80], r10",
+    "mov [rdi + 88], r11",
+    "mov [rdi + 96], r12",
+    "mov [rdi + 104], r13",
+    "mov [rdi + 112], r14",
+    "mov [rdi + 120], r15",
+    "pop [rdi + 56]",
+    "pop rdi",
+    "pop rbp",
+    "pop rbx",
+    "xor eax, eax",
+    "ret",
+);
+
+/// Turns VT-x on, on this CPU.
+///
+/// # Errors
+/// What it lacks, and the cure.
+pub(super) fn start_cpu() -> Result<(), &'static str> {
+    const LOCKED: u64 = 1;
+    const ENABLED: u64 = 1 << 2;
+    let feature = rdmsr(FEATURE_CONTROL);
+    if feature & (LOCKED | ENABLED) == LOCKED {
+        return Err("VT-x is switched off; switch it on in the firmware's setup");
+    }
+    if feature & LOCKED == 0 {
+        // SAFETY: allows what is used below; no other bit changes.
+        unsafe { wrmsr(FEATURE_CONTROL, feature | LOCKED | ENABLED) }
+    }
+    controls::read()?;
+    let page = region().ok_or("no room for a CPU's state")?;
+    let (cr0, cr4) = (rdmsr(CR0_FIXED_ONES), rdmsr(CR4_FIXED_ONES) | CR4_VMXE);
+    let failed: u8;
+    // SAFETY: the bits are those that VMX operation needs; the region is this CPU's alone.
+    unsafe {
+        asm!("mov {t}, cr0", "or {t}, {cr0}", "mov cr0, {t}", "mov {t}, cr4", "or {t}, {cr4}",
+            "mov cr4, {t}", "vmxon [{page}]", "setbe {failed}", t = out(reg) _, cr0 = in(reg) cr0,
+            cr4 = in(reg) cr4, page = in(reg) &page, failed = out(reg_byte) failed,
+            options(nostack));
+    }
+    if failed != 0 { Err("VMXON failed") } else { Ok(()) }
+}
+
+/// Physical address of a new region with this CPU's revision.
+fn region() -> Option<u64> {
+    let page = map::pages(1)?;
+    // SAFETY: a page of its own.
+    unsafe { page.write(rdmsr(VMX_BASIC) & 0x7fff_ffff) }
+    Some(phys(page as u64))
+}
+
+/// Physical address of a bitmap that lets no port through, of two pages.
+pub(super) fn all_ports() -> Option<u64> {
+    static PORTS: Once<Option<u64>> = Once::new();
+    *PORTS.call_once(|| {
+        let pages = map::pages(2)?;
+        // SAFETY: pages of its own.
+        unsafe { core::ptr::write_bytes(pages.cast::<u8>(), 0xff, 2 * PAGE as usize) }
+        Some(phys(pages as u64))
+    })
+}
+
+/// Physical address of the bitmap of MSRs: reads low and high, writes low and high.
+fn msrs() -> Option<u64> {
+    static MSRS: Once<Option<u64>> = Once::new();
+    *MSRS.call_once(|| {
+        let map = map::pages(1)?.cast::<u8>();
+        for (half, first) in [(0, 0), (0x400, 0xc000_0000)] {
+            for number in 0..0x2000_u32 {
+                if msr::rule(first + number, Vendor::Intel) != Rule::Pass {
+                    let byte = half + number as usize / 8;
+                    // SAFETY: both bytes lie in the page.
+                    unsafe {
+                        *map.add(byte) |= 1 << (number % 8);
+                        *map.add(byte + 0x800) |= 1 << (number % 8);
+                    }
+                }
+            }
+        }
+        Some(phys(map as u64))
+    })
+}
+
+/// A vCPU's control structure.
+#[derive(Debug)]
+pub(super) struct Guest {
+    physical: u64,
+    msrs: u64,
+    launched: bool,
+}
+
+impl Guest {
+    /// A control structure; none if there are no pages left.
+    pub(super) fn new() -> Option<Self> {
+        Some(Self { physical: region()?, msrs: msrs()?, launched: false })
+    }
+
+    /// Puts a start's state there, and makes it this CPU's current one.
+    pub(super) fn load(&mut self, controls: &Controls, start: &Start) {
+        // SAFETY: the region is this vCPU's alone, and no other CPU uses it.
+        unsafe {
+            asm!("vmclear [{0}]", "vmptrld [{0}]", in(reg) &self.physical, options(nostack));
+        }
+        self.launched = false;
+        self.load_controls(controls);
+        load_host();
+        load_guest(start);
+        for number in RESIDENT {
+            // SAFETY: the hypervisor uses none of these.
+            unsafe { wrmsr(number, 0) }
+        }
+        forget_translations();
+    }
+
+    fn load_controls(&self, controls: &Controls) {
+        // `start_cpu` found them all on this CPU.
+        let Ok(words) = controls::read() else { return };
+        for (to, value) in [
+            (field::PIN, words.pin.into()),
+            (field::PROCESSOR, words.processor.into()),
+            (field::SECONDARY, words.secondary.into()),
+            (field::EXIT, words.exit.into()),
+            (field::ENTRY, words.entry.into()),
+            (field::EXCEPTIONS, 1 << exception::DEBUG | 1 << exception::ALIGNMENT),
+            (field::PAGE_FAULT_MASK, 0),
+            (field::PAGE_FAULT_MATCH, 0),
+            (field::CR3_TARGETS, 0),
+            (field::EXIT_STORES, 0),
+            (field::EXIT_LOADS, 0),
+            (field::ENTRY_LOADS, 0),
+            (field::ENTRY_EVENT, 0),
+            (field::VPID, controls.tag.into()),
+            (field::IO_BITMAP_A, controls.ports),
+            (field::IO_BITMAP_B, controls.ports + PAGE),
+            (field::MSR_BITMAP, self.msrs),
+            (field::TSC_OFFSET, 0),
+            (field::EPT_POINTER, controls.root),
+            (field::LINK, u64::MAX),
+        ] {
+            field::write(to, value);
+        }
+    }
+
+    /// Runs the guest with these registers until it exits; the exit reason.
+    #[inline(always)]
+    pub(super) fn run(&mut self, registers: &mut [u64; 16]) -> u64 {
+        let failed: u64;
+        // SAFETY: the control structure makes every exit, translation and intercept what `load`
+        // and this file's setters put there, so the guest reaches nothing but its partition's
+        // memory and its own registers; `vmx_enter` keeps RBX and RBP and changes what is listed.
+        unsafe {
+            asm!("call vmx_enter",
+                inout("rdi") core::ptr::from_mut(registers) => _,
+                inout("rsi") u64::from(self.launched) => _,
+                out("rax") failed, out("rcx") _, out("rdx") _, out("r8") _, out("r9") _,
+                out("r10") _, out("r11") _, out("r12") _, out("r13") _, out("r14") _, out("r15") _);
+        }
+        if failed != 0 {
+            return reason::INSTRUCTION_FAILED;
+        }
+        self.launched = true;
+        field::read(field::REASON)
+    }
+
+    /// What the exit interrupted the delivery of.
+    #[inline(always)]
+    pub(super) fn interrupted(&self) -> Option<Event> {
+        let info = field::read(field::VECTORING);
+        if info & 1 << 31 == 0 {
+            return None;
+        }
+        Event::interrupted(field::read(field::VECTORING_ERROR) << 32 | info)
+    }
+
+    /// Asks for an exit when the guest takes interrupts, or does not any more.
+    pub(super) fn set_window(&mut self, wanted: bool) {
+        set_processor(WINDOW, wanted);
+    }
+
+    /// Asks for an exit when the guest takes NMIs, or does not any more.
+    pub(super) fn set_nmi_window(&mut self, waits: bool) {
+        set_processor(NMI_WINDOW, waits);
+    }
+
+    /// An NMI's handler runs.
+    pub(super) fn in_nmi(&self) -> bool {
+        field::read(field::INTERRUPTIBILITY) & IN_NMI != 0
+    }
+
+    /// An exception's or interrupt's delivery begins when the guest is entered.
+    pub(super) fn set_event(&mut self, event: Event) {
+        field::write(field::ENTRY_EVENT, event.0 & 0xffff_ffff);
+        field::write(field::ENTRY_ERROR, event.0 >> 32);
+    }
+
+    /// Whether the instruction before the next one holds interrupts back.
+    pub(super) fn in_shadow(&self) -> bool {
+        field::read(field::INTERRUPTIBILITY) & SHADOW != 0
+    }
+
+    /// It does not any more.
+    #[inline(always)]
+    pub(super) fn end_shadow(&mut self) {
+        let state = field::read(field::INTERRUPTIBILITY);
+        if state & SHADOW != 0 {
+            field::write(field::INTERRUPTIBILITY, state & !SHADOW);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn rip(&self) -> u64 {
+        field::read(field::GUEST_RIP)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_rip(&mut self, rip: u64) {
+        field::write(field::GUEST_RIP, rip);
+    }
+
+    pub(super) fn rsp(&self) -> u64 {
+        field::read(field::GUEST_RSP)
+    }
+
+    pub(super) fn set_rsp(&mut self, rsp: u64) {
+        field::write(field::GUEST_RSP, rsp);
+    }
+
+    pub(super) fn rflags(&self) -> u64 {
+        field::read(field::GUEST_RFLAGS)
+    }
+
+    pub(super) fn set_rflags(&mut self, rflags: u64) {
+        field::write(field::GUEST_RFLAGS, rflags);
+    }
+
+    /// CR0 as the guest sees it.
+    pub(super) fn cr0(&self) -> u64 {
+        let mask = cr0_mask();
+        field::read(field::GUEST_CR0) & !mask | field::read(field::CR0_SHADOW) & mask
+    }
+
+    /// Writes CR0, where a bit changes that VT-x wants as it is. False for what is #GP.
+    pub(super) fn write_cr0(&mut self, cr0: u64) -> bool {
+        let before = self.cr0();
+        let (efer, cr4) = (self.efer(), self.cr4());
+        let paging = cr0 & CR0_PG != 0;
+        let long = paging && efer & EFER_LME != 0;
+        if cr0 >> 32 != 0
+            || paging && cr0 & 1 == 0
+            || cr0 & (CR0_NW | CR0_CD) == CR0_NW
+            || long && cr4 & CR4_PAE == 0
+        {
+            return false;
+        }
+        if (before ^ cr0) & CR0_PG != 0 {
+            // Three-level tables would have to be loaded by hand; a guest that turns paging on
+            // together with a bit that traps uses four.
+            if paging && !long && cr4 & CR4_PAE != 0 {
+                return false;
+            }
+            let lma = if long { EFER_LMA } else { 0 };
+            field::write(field::GUEST_EFER, efer & !EFER_LMA | lma);
+            set_word(field::ENTRY, LONG_GUEST, long);
+        }
+        write_guest_cr0(cr0);
+        true
+    }
+
+    pub(super) fn cr3(&self) -> u64 {
+        field::read(field::GUEST_CR3)
+    }
+
+    /// CR4 as the guest sees it.
+    pub(super) fn cr4(&self) -> u64 {
+        field::read(field::GUEST_CR4) & !CR4_VMXE
+    }
+
+    /// Writes CR4.
+    pub(super) fn set_cr4(&mut self, cr4: u64) {
+        write_guest_cr4(cr4);
+    }
+
+    pub(super) fn efer(&self) -> u64 {
+        field::read(field::GUEST_EFER)
+    }
+
+    pub(super) fn set_efer(&mut self, efer: u64) {
+        field::write(field::GUEST_EFER, efer);
+    }
+
+    pub(super) fn pat(&self) -> u64 {
+        field::read(field::GUEST_PAT)
+    }
+
+    pub(super) fn set_pat(&mut self, pat: u64) {
+        field::write(field::GUEST_PAT, pat);
+    }
+
+    pub(super) fn set_tsc_offset(&mut self, offset: u64) {
+        field::write(field::TSC_OFFSET, offset);
+    }
+
+    pub(super) fn tsc_offset(&self) -> u64 {
+        field::read(field::TSC_OFFSET)
+    }
+
+    /// A segment register.
+    pub(super) fn segment(&self, number: usize) -> Segment {
+        let at = 2 * number as u32;
+        let rights = field::read(field::GUEST_RIGHTS + at);
+        Segment {
+            selector: field::read(field::GUEST_SELECTOR + at) as u16,
+            attributes: (rights & 0xff | rights >> 4 & 0xf00) as u16,
+            limit: field::read(field::GUEST_LIMIT + at) as u32,
+            base: field::read(field::GUEST_BASE + at),
+        }
+    }
+
+    /// Privilege level.
+    pub(super) fn level(&self) -> u8 {
+        (field::read(field::GUEST_RIGHTS + 2 * segment::SS as u32) >> 5 & 3) as u8
+    }
+
+    /// Reason, qualification and instruction error, to be told of.
+    pub(super) fn exit_words(&self) -> [u64; 3] {
+        [field::REASON, field::QUALIFICATION, field::INSTRUCTION_ERROR].map(field::read)
+    }
+}
+
+/// Sets or clears bits of a control word.
+fn set_word(word: u32, bits: u64, wanted: bool) {
+    let old = field::read(word);
+    let new = if wanted { old | bits } else { old & !bits };
+    if new != old {
+        field::write(word, new);
+    }
+}
+
+fn set_processor(bits: u64, wanted: bool) {
+    set_word(field::PROCESSOR, bits, wanted);
+}
+
+/// Bits of CR0 that VT-x wants set in a guest: those of the machine, without protection and paging.
+fn cr0_mask() -> u64 {
+    rdmsr(CR0_FIXED_ONES) & !(CR0_PG | 1)
+}
+
+/// What CR0 holds while the guest runs, and what the guest sees of it.
+fn write_guest_cr0(cr0: u64) {
+    let mask = cr0_mask() | CR0_NE;
+    field::write(field::CR0_MASK, mask);
+    field::write(field::CR0_SHADOW, cr0);
+    field::write(field::GUEST_CR0, cr0 | mask);
+}
+
+/// The same with CR4: what the guest may not set exits.
+fn write_guest_cr4(cr4: u64) {
+    field::write(field::CR4_MASK, !control::cr4_allowed() | CR4_VMXE);
+    field::write(field::CR4_SHADOW, cr4);
+    field::write(field::GUEST_CR4, cr4 | CR4_VMXE);
+}
+
+/// What an exit brings back: this CPU's own state.
+fn load_host() {
+    let local = local();
+    let register = |number: u8| -> u64 {
+        let value: u64;
+        // SAFETY: reads a control register.
+        unsafe {
+            match number {
+                0 => asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)),
+                3 => asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)),
+                _ => asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)),
+            }
+        }
+        value
+    };
+    for (to, value) in [
+        (field::HOST_CR0, register(0)),
+        (field::HOST_CR3, register(3)),
+        (field::HOST_CR4, register(4)),
+        (field::HOST_CS, tables::CODE.into()),
+        (field::HOST_SS, tables::DATA.into()),
+        (field::HOST_DS, tables::DATA.into()),
+        (field::HOST_ES, tables::DATA.into()),
+        (field::HOST_FS, 0),
+        (field::HOST_GS, 0),
+        (field::HOST_TR, tables::TASK.into()),
+        (field::HOST_FS_BASE, 0),
+        (field::HOST_GS_BASE, local.this),
+        (field::HOST_TR_BASE, local.tables.task()),
+        (field::HOST_GDTR_BASE, local.tables.segments()),
+        (field::HOST_IDTR_BASE, tables::vectors()),
+        (field::HOST_SYSENTER_CS, 0),
+        (field::HOST_SYSENTER_ESP, 0),
+        (field::HOST_SYSENTER_EIP, 0),
+        (field::HOST_PAT, rdmsr(PAT)),
+        (field::HOST_EFER, rdmsr(EFER)),
+        (field::HOST_RIP, &raw const vmx_exit as u64),
+    ] {
+        field::write(to, value);
+    }
+}
+
+/// What an entry loads at first.
+fn load_guest(start: &Start) {
+    const UNUSABLE: u64 = 1 << 16;
+    for (number, segment) in start.segments.iter().enumerate() {
+        let at = 2 * number as u32;
+        let attributes = u64::from(segment.attributes);
+        let rights = attributes & 0xff | (attributes & 0xf00) << 4;
+        let unusable = if number == segment::LDTR { UNUSABLE } else { 0 };
+        field::write(field::GUEST_SELECTOR + at, segment.selector.into());
+        field::write(field::GUEST_BASE + at, segment.base);
+        field::write(field::GUEST_LIMIT + at, segment.limit.into());
+        field::write(field::GUEST_RIGHTS + at, rights | unusable);
+    }
+    for (to, value) in [
+        (field::GUEST_GDTR_BASE, 0),
+        (field::GUEST_GDTR_LIMIT, start.table_limit.into()),
+        (field::GUEST_IDTR_BASE, 0),
+        (field::GUEST_IDTR_LIMIT, start.table_limit.into()),
+        (field::GUEST_CR3, 0),
+        (field::GUEST_EFER, 0),
+        (field::GUEST_PAT, 0x0007_0406_0007_0406),
+        (field::GUEST_DEBUG_CONTROL, 0),
+        (field::GUEST_DR7, 0x400),
+        (field::GUEST_RFLAGS, 2),
+        (field::GUEST_RIP, start.rip),
+        (field::GUEST_RSP, 0),
+        (field::PENDING_DEBUG, 0),
+        (field::INTERRUPTIBILITY, 0),
+        (field::ACTIVITY, 0),
+        (field::GUEST_SYSENTER_CS, 0),
+        (field::GUEST_SYSENTER_ESP, 0),
+        (field::GUEST_SYSENTER_EIP, 0),
+    ] {
+        field::write(to, value);
+    }
+    (0..4).for_each(|entry| field::write(field::GUEST_PDPTE + 2 * entry, 0));
+    write_guest_cr0(start.cr0);
+    write_guest_cr4(0);
+}
+
+/// Drops what this CPU caches of any guest's translations.
+fn forget_translations() {
+    const ALL: u64 = 2;
+    let nothing = [0_u64; 2];
+    // SAFETY: forgets translations, which memory still holds; `controls::read` found both.
+    unsafe {
+        asm!("invept {kind}, [{nothing}]", "invvpid {kind}, [{nothing}]", kind = in(reg) ALL,
+            nothing = in(reg) &nothing, options(nostack));
+    }
+}
