@@ -2,6 +2,7 @@
 //! What an x86 guest did and what it may see, as pure functions: instructions,
 //! exit qualifications, CPUID, MSRs, and what a CPU must be able to do.
 
+mod bytes;
 pub mod cpuid;
 pub mod decode;
 pub mod length;
