@@ -8,6 +8,7 @@ pub mod decode;
 pub mod length;
 pub mod msr;
 pub mod qualification;
+pub mod svm;
 pub mod vmx;
 
 /// How the guest's CPU reads instructions: the code segment's L and D bits.
