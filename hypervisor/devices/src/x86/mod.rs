@@ -2,12 +2,13 @@
 //! What an x86 guest did and what it may see, as pure functions: instructions,
 //! exit qualifications, CPUID, MSRs, and what a CPU must be able to do.
 
-pub mod alu;
+mod bytes;
 pub mod cpuid;
 pub mod decode;
 pub mod length;
 pub mod msr;
 pub mod qualification;
+pub mod svm;
 pub mod vmx;
 
 /// How the guest's CPU reads instructions: the code segment's L and D bits.

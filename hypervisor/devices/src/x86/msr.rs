@@ -158,9 +158,9 @@ mod tests {
     fn no_two_rows_speak_of_one_msr() {
         for vendor in [Vendor::Intel, Vendor::Amd] {
             for row in rows(vendor) {
-                assert!(row.first <= row.last, "{}", row.name);
+                assert!(row.first <= row.last, "{:#x}", row.first);
                 let others = rows(vendor).filter(|o| o.first <= row.last && row.first <= o.last);
-                assert_eq!(others.count(), 1, "{}", row.name);
+                assert_eq!(others.count(), 1, "{:#x}", row.first);
             }
         }
     }
