@@ -79,7 +79,8 @@ fn table(memory: &dyn Memory, address: u64) -> Option<&[u8]> {
 fn scan(memory: &dyn Memory, start: u64, len: u64) -> Option<u64> {
     let bytes = memory.bytes(start, len)?;
     let candidates = bytes.windows(20).step_by(16);
-    let found = candidates.enumerate().find(|(_, root)| root.starts_with(b"RSD PTR ") && is_whole(root));
+    let found =
+        candidates.enumerate().find(|(_, root)| root.starts_with(b"RSD PTR ") && is_whole(root));
     found.map(|(place, _)| start + 16 * place as u64)
 }
 
@@ -87,7 +88,9 @@ fn scan(memory: &dyn Memory, start: u64, len: u64) -> Option<u64> {
 fn root(memory: &dyn Memory, told: Option<u64>) -> Option<u64> {
     const EXTENDED_BIOS_SEGMENT: u64 = 0x40e;
     let is_root = |address: &u64| {
-        memory.bytes(*address, 20).is_some_and(|root| root.starts_with(b"RSD PTR ") && is_whole(root))
+        memory
+            .bytes(*address, 20)
+            .is_some_and(|root| root.starts_with(b"RSD PTR ") && is_whole(root))
     };
     told.filter(is_root).or_else(|| {
         let extended = number::<2>(memory.bytes(EXTENDED_BIOS_SEGMENT, 2)?, 0) << 4;
@@ -138,8 +141,12 @@ fn interrupts(table: &[u8], facts: &mut Facts) {
             break;
         };
         match *kind {
-            0 if number::<4>(entry, 4) & USABLE != 0 => facts.cpus.push(number::<1>(entry, 3) as u32),
-            9 if number::<4>(entry, 8) & USABLE != 0 => facts.cpus.push(number::<4>(entry, 4) as u32),
+            0 if number::<4>(entry, 4) & USABLE != 0 => {
+                facts.cpus.push(number::<1>(entry, 3) as u32)
+            }
+            9 if number::<4>(entry, 8) & USABLE != 0 => {
+                facts.cpus.push(number::<4>(entry, 4) as u32)
+            }
             1 => facts.io_apics.push(IoApic {
                 address: number::<4>(entry, 4),
                 first: number::<4>(entry, 8) as u32,

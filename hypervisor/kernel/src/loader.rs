@@ -73,7 +73,10 @@ fn multiboot2(info: &[u8], address: u64) -> Told {
         match number::<4>(tag, 0) {
             MEMORY_MAP => {
                 let size = number::<4>(tag, 8).max(24) as usize;
-                tag.get(16..).unwrap_or(&[]).chunks_exact(size).for_each(|entry| told.memory(entry));
+                tag.get(16..)
+                    .unwrap_or(&[])
+                    .chunks_exact(size)
+                    .for_each(|entry| told.memory(entry));
             }
             OLD_ROOT => told.root = told.root.or(Some(address + at as u64 + 8)),
             NEW_ROOT => told.root = Some(address + at as u64 + 8),

@@ -11,9 +11,9 @@ mod fake;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod x86_64;
 
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub use self::x86_64::*;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub use aarch64::*;
 #[cfg(not(target_os = "none"))]
 pub use fake::*;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
-pub use self::x86_64::*;

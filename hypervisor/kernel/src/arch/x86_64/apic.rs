@@ -10,16 +10,14 @@
 //! Intel SDM, volume 3: "Advanced Programmable Interrupt Controller (APIC)".
 
 use super::map::Frame;
-use super::sysreg::{
-    APIC_BASE, TSC_DEADLINE, cpuid, outb, rdmsr, take_interrupts, tsc, wrmsr,
-};
+use super::serial::COM1_IRQ;
+use super::sysreg::{APIC_BASE, TSC_DEADLINE, cpuid, outb, rdmsr, take_interrupts, tsc, wrmsr};
 use super::tables::{FIRST_VECTOR, SPURIOUS_VECTOR};
 use super::{apic_id_of, local};
-use super::serial::COM1_IRQ;
 use crate::acpi::{Facts, Override};
 use crate::interrupt::Interrupt;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
 mod io;

@@ -4,10 +4,10 @@
 //! the other CPUs.
 
 use super::apic::{self, IoApics};
+use super::features::Maker;
 use super::map::{self, Map};
 use super::serial::{COM1_IRQ, Serial};
 use super::tables::{self, Tables};
-use super::features::Maker;
 use super::{LOCALS, Local, NAMES, features, float, memory, svm, time, vmx};
 use crate::acpi::{self, Facts};
 use crate::boot::{self, Machine};

@@ -29,7 +29,8 @@ pub(super) fn cr4_allowed() -> u64 {
     static ALLOWED: Once<u64> = Once::new();
     *ALLOWED.call_once(|| {
         let (one, seven) = (cpuid(1, 0), cpuid(7, 0));
-        let has = |register: u32, bit: u32, cr4: u64| if register & 1 << bit != 0 { cr4 } else { 0 };
+        let has =
+            |register: u32, bit: u32, cr4: u64| if register & 1 << bit != 0 { cr4 } else { 0 };
         CR4_COMMON
             | has(one.ecx, 17, CR4_PCIDE)
             | has(one.ecx, 26, CR4_OSXSAVE)

@@ -9,15 +9,13 @@ use super::sysreg;
 use super::time;
 use super::vcpu::{Attention, Backend, Vcpu, each};
 use super::vmx::{fields as field, reason};
-use crate::exit::{
-    Call, Destination, Direction, Exit, PortAccess, RegisterAccess,
-};
+use crate::exit::{Call, Destination, Direction, Exit, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use devices::Size;
+use devices::x86::Mode;
 use devices::x86::cpuid::{self, Leaf};
 use devices::x86::length::{self, Intercepted};
 use devices::x86::qualification::{self, Control, PortIo};
-use devices::x86::{Mode};
 
 /// A string instruction on a port.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +59,7 @@ impl Vcpu {
                 self.port_access(qualification::svm_port(info1))
             }
             code::MSR if self.measure(Intercepted::Msr) => self.register_access(info1 & 1 != 0),
-            code::NESTED_FAULT => {
-                self.memory_access(qualification::nested_fault(info1), info2)
-            }
+            code::NESTED_FAULT => self.memory_access(qualification::nested_fault(info1), info2),
             code::HLT if self.measure(Intercepted::Hlt) => Exit::Idle,
             code::WINDOW => self.window(),
             other => self.rare_svm(other, info1),
@@ -208,8 +204,9 @@ impl Vcpu {
         }
         let mode = self.mode();
         let bytes = self.instruction();
-        let length = bytes
-            .and_then(|(bytes, len)| length::length(bytes.get(..len).unwrap_or(&[]), mode, expected));
+        let length = bytes.and_then(|(bytes, len)| {
+            length::length(bytes.get(..len).unwrap_or(&[]), mode, expected)
+        });
         self.length = length.unwrap_or(0);
         length.is_some()
     }
@@ -243,8 +240,7 @@ impl Vcpu {
             os_xsave: each!(self, guest => guest.cr4()) & CR4_OSXSAVE != 0,
             apic: self.apic.base() & 1 << 11 != 0,
         };
-        let leaf =
-            cpuid::visible(self.registers[0] as u32, self.registers[1] as u32, &view, host);
+        let leaf = cpuid::visible(self.registers[0] as u32, self.registers[1] as u32, &view, host);
         self.registers[0] = leaf.eax.into();
         self.registers[3] = leaf.ebx.into();
         self.registers[1] = leaf.ecx.into();

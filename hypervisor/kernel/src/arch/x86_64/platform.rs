@@ -7,8 +7,9 @@
 
 use super::apic::{self, TIMER_LINE};
 use super::features::{self, Maker};
+use super::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
 use super::vcpu::{Vcpu, each, first_cpu};
-use super::{time, apic_id_of};
+use super::{apic_id_of, time};
 use crate::bell::Wish;
 use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::GuestFault;
@@ -16,7 +17,6 @@ use crate::partition::{End, Partition};
 use crate::run::Next;
 use crate::terminal::Terminal;
 use abi::platform::CHANNEL_REGISTERS_STRIDE;
-use super::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use devices::apic::{Effect, LocalApic, PAGE_SIZE, Posted};

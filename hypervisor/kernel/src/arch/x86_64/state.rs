@@ -86,12 +86,8 @@ impl Start {
 
     /// 32-bit protected mode with segments of 4 GiB.
     fn flat(entry: u64) -> Self {
-        let segment = |selector, attributes| Segment {
-            selector,
-            attributes,
-            limit: u32::MAX,
-            base: 0,
-        };
+        let segment =
+            |selector, attributes| Segment { selector, attributes, limit: u32::MAX, base: 0 };
         Self::new(segment(0x10, 0xc9b), segment(0x18, 0xc93), CR0_PE | CR0_ET, entry, 0)
     }
 

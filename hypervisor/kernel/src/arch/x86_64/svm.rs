@@ -13,13 +13,14 @@ use super::state::{Controls, Event, Segment, Start};
 use super::sysreg::{EFER, cpuid, rdmsr, wrmsr};
 use core::arch::{asm, global_asm};
 use devices::x86::Vendor;
+use devices::x86::cpuid::Leaf;
 use devices::x86::msr::{self, Rule};
+use devices::x86::svm::{Svm, allowed, features};
 use paging::PAGE;
 use spin::Once;
 
-/// VM_CR: SVM is locked off.
+/// VM_CR.
 const VM_CR: u32 = 0xc001_0114;
-const VM_CR_DISABLED: u64 = 1 << 4;
 /// VM_HSAVE_PA.
 const HSAVE: u32 = 0xc001_0117;
 /// EFER: SVM instructions work.
@@ -137,7 +138,7 @@ const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(Vmcb, ports) == 0x40 && offset_of!(Vmcb, exit_code) == 0x70);
     assert!(offset_of!(Vmcb, event) == 0xa8 && offset_of!(Vmcb, next_rip) == 0xc8);
-    assert!( offset_of!(Vmcb, segments) == 0x400);
+    assert!(offset_of!(Vmcb, segments) == 0x400);
     assert!(offset_of!(Vmcb, cpl) == 0x4cb && offset_of!(Vmcb, efer) == 0x4d0);
     assert!(offset_of!(Vmcb, cr4) == 0x548 && offset_of!(Vmcb, rip) == 0x578);
     assert!(offset_of!(Vmcb, rsp) == 0x5d8 && offset_of!(Vmcb, rax) == 0x5f8);
@@ -198,18 +199,19 @@ global_asm!(
     "ret",
 );
 
+/// What this CPU's AMD-V can do.
+fn abilities() -> Result<Svm, &'static str> {
+    let found = cpuid(0x8000_000a, 0);
+    features(Leaf { eax: found.eax, ebx: found.ebx, ecx: found.ecx, edx: found.edx })
+}
+
 /// Turns AMD-V on, on this CPU.
 ///
 /// # Errors
 /// What it lacks, and the cure.
 pub(super) fn start_cpu() -> Result<(), &'static str> {
-    const NESTED_PAGING: u32 = 1;
-    if rdmsr(VM_CR) & VM_CR_DISABLED != 0 {
-        return Err("AMD-V is switched off; switch SVM on in the firmware's setup");
-    }
-    if cpuid(0x8000_000a, 0).edx & NESTED_PAGING == 0 {
-        return Err("this CPU has no nested paging");
-    }
+    allowed(rdmsr(VM_CR))?;
+    abilities()?;
     let page = map::pages(1).ok_or("no room for a CPU's state")?;
     // SAFETY: SVM is there and not locked; the page is this CPU's alone.
     unsafe {
@@ -260,8 +262,7 @@ pub(super) struct Guest {
     /// Physical address of the hypervisor's own state, of the CPU that the vCPU lives on.
     host: u64,
     msrs: u64,
-    /// The CPU has nRIP save.
-    tells_next: bool,
+    abilities: Svm,
 }
 
 impl Guest {
@@ -271,8 +272,8 @@ impl Guest {
         let physical = phys(vmcb as u64);
         // SAFETY: zeroed pages of its own; zeros are a Vmcb.
         let vmcb = unsafe { &mut *vmcb };
-        let tells_next = cpuid(0x8000_000a, 0).edx & 1 << 3 != 0;
-        Some(Self { vmcb, physical, host: phys(host as u64), msrs: msrs()?, tells_next })
+        let abilities = abilities().ok()?;
+        Some(Self { vmcb, physical, host: phys(host as u64), msrs: msrs()?, abilities })
     }
 
     /// Puts a start's state there.
@@ -293,8 +294,8 @@ impl Guest {
         vmcb.msrs = self.msrs;
         vmcb.tsc_offset = 0;
         // ASIDs may be as few as 8; a CPU runs one vCPU, so they differ where they meet.
-        let tags = cpuid(0x8000_000a, 0).ebx.max(2);
-        vmcb.tag = u64::from(1 + controls.tag % (tags - 1)) | FLUSH_ALL;
+        let tags = self.abilities.asids.max(2) - 1;
+        vmcb.tag = u64::from(1 + controls.tag % tags) | FLUSH_ALL;
         vmcb.virtual_interrupt = SEPARATE_MASKING;
         vmcb.shadow = 0;
         vmcb.event = Event(0);
@@ -350,7 +351,7 @@ impl Guest {
     /// Where the instruction after the intercepted one begins, if the CPU tells.
     #[inline(always)]
     pub(super) fn next_rip(&self) -> Option<u64> {
-        self.tells_next.then_some(self.vmcb.next_rip)
+        self.abilities.next_rip.then_some(self.vmcb.next_rip)
     }
 
     /// Asks for an exit when the guest takes interrupts, or does not any more.

@@ -12,13 +12,13 @@
 
 use super::Local;
 use core::arch::asm;
+use x86_64::PrivilegeLevel::Ring0;
 use x86_64::VirtAddr;
 use x86_64::instructions::tables::{lidt, load_tss};
 use x86_64::registers::segmentation::{CS, DS, ES, SS, Segment};
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
-use x86_64::PrivilegeLevel::Ring0;
 
 /// First vector of the hypervisor's own interrupts.
 pub(super) const FIRST_VECTOR: u8 = 0x80;

@@ -13,6 +13,7 @@ use super::exits;
 use super::fetch::View;
 use super::float;
 use super::mmio::Step;
+use super::pc::START_EAX;
 use super::state::{
     Controls, EFER_LMA, Event, RFLAGS_IF, RFLAGS_VM, STARTUP, Segment, Start, segment,
 };
@@ -21,7 +22,6 @@ use crate::console;
 use crate::exit::{Direction, Exit, MemoryAccess, PortAccess, Power, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::partition::Partition;
-use super::pc::START_EAX;
 use devices::apic::{Events, LocalApic, Posted};
 use devices::x86::Mode;
 
@@ -482,7 +482,10 @@ impl Vcpu {
             view.cr4,
         ));
         let words = each!(self, guest => guest.exit_words());
-        console::say(format_args!("{partition}: exit {:#x} {:#x} {:#x}", words[0], words[1], words[2]));
+        console::say(format_args!(
+            "{partition}: exit {:#x} {:#x} {:#x}",
+            words[0], words[1], words[2]
+        ));
         for (number, r) in self.registers.as_chunks::<4>().0.iter().enumerate() {
             let [a, b, c, d] = r;
             console::say(format_args!("{partition}: r{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));

@@ -18,6 +18,7 @@ use super::{control, local, tables};
 use core::arch::{asm, global_asm};
 use devices::x86::Vendor;
 use devices::x86::msr::{self, Rule};
+use devices::x86::vmx::{entry, feature_control, primary};
 use fields as field;
 use paging::PAGE;
 use spin::Once;
@@ -62,11 +63,6 @@ const CR0_NE: u64 = 1 << 5;
 const CR0_NW: u64 = 1 << 29;
 const CR0_CD: u64 = 1 << 30;
 const CR4_VMXE: u64 = 1 << 13;
-/// Processor control: an exit when the guest takes interrupts; NMIs.
-const WINDOW: u64 = 1 << 2;
-const NMI_WINDOW: u64 = 1 << 22;
-/// Entry control: the guest is in long mode.
-const LONG_GUEST: u64 = 1 << 9;
 /// Interruptibility: blocking by STI, by MOV SS; by NMI.
 const SHADOW: u64 = 3;
 const IN_NMI: u64 = 1 << 3;
@@ -145,15 +141,9 @@ global_asm!(
 /// # Errors
 /// What it lacks, and the cure.
 pub(super) fn start_cpu() -> Result<(), &'static str> {
-    const LOCKED: u64 = 1;
-    const ENABLED: u64 = 1 << 2;
-    let feature = rdmsr(FEATURE_CONTROL);
-    if feature & (LOCKED | ENABLED) == LOCKED {
-        return Err("VT-x is switched off; switch it on in the firmware's setup");
-    }
-    if feature & LOCKED == 0 {
+    if let Some(value) = feature_control(rdmsr(FEATURE_CONTROL))? {
         // SAFETY: allows what is used below; no other bit changes.
-        unsafe { wrmsr(FEATURE_CONTROL, feature | LOCKED | ENABLED) }
+        unsafe { wrmsr(FEATURE_CONTROL, value) }
     }
     controls::read()?;
     let page = region().ok_or("no room for a CPU's state")?;
@@ -245,7 +235,7 @@ impl Guest {
         let Ok(words) = controls::read() else { return };
         for (to, value) in [
             (field::PIN, words.pin.into()),
-            (field::PROCESSOR, words.processor.into()),
+            (field::PROCESSOR, words.primary.into()),
             (field::SECONDARY, words.secondary.into()),
             (field::EXIT, words.exit.into()),
             (field::ENTRY, words.entry.into()),
@@ -302,12 +292,12 @@ impl Guest {
 
     /// Asks for an exit when the guest takes interrupts, or does not any more.
     pub(super) fn set_window(&mut self, wanted: bool) {
-        set_processor(WINDOW, wanted);
+        set_word(field::PROCESSOR, primary::INTERRUPT_WINDOW, wanted);
     }
 
     /// Asks for an exit when the guest takes NMIs, or does not any more.
     pub(super) fn set_nmi_window(&mut self, waits: bool) {
-        set_processor(NMI_WINDOW, waits);
+        set_word(field::PROCESSOR, primary::NMI_WINDOW, waits);
     }
 
     /// An NMI's handler runs.
@@ -388,7 +378,7 @@ impl Guest {
             }
             let lma = if long { EFER_LMA } else { 0 };
             field::write(field::GUEST_EFER, efer & !EFER_LMA | lma);
-            set_word(field::ENTRY, LONG_GUEST, long);
+            set_word(field::ENTRY, entry::GUEST_64, long);
         }
         write_guest_cr0(cr0);
         true
@@ -456,16 +446,13 @@ impl Guest {
 }
 
 /// Sets or clears bits of a control word.
-fn set_word(word: u32, bits: u64, wanted: bool) {
+fn set_word(word: u32, bits: u32, wanted: bool) {
+    let bits = u64::from(bits);
     let old = field::read(word);
     let new = if wanted { old | bits } else { old & !bits };
     if new != old {
         field::write(word, new);
     }
-}
-
-fn set_processor(bits: u64, wanted: bool) {
-    set_word(field::PROCESSOR, bits, wanted);
 }
 
 /// Bits of CR0 that VT-x wants set in a guest: those of the machine, without protection and paging.
@@ -574,9 +561,17 @@ fn load_guest(start: &Start) {
 fn forget_translations() {
     const ALL: u64 = 2;
     let nothing = [0_u64; 2];
-    // SAFETY: forgets translations, which memory still holds; `controls::read` found both.
+    // SAFETY: forgets translations, which memory still holds; `controls::read` found it. It
+    // drops those of all identifiers too.
     unsafe {
-        asm!("invept {kind}, [{nothing}]", "invvpid {kind}, [{nothing}]", kind = in(reg) ALL,
-            nothing = in(reg) &nothing, options(nostack));
+        asm!("invept {kind}, [{nothing}]", kind = in(reg) ALL, nothing = in(reg) &nothing,
+            options(nostack));
+    }
+    if controls::has_vpid() {
+        // SAFETY: as above; the guest's own translations.
+        unsafe {
+            asm!("invvpid {kind}, [{nothing}]", kind = in(reg) ALL, nothing = in(reg) &nothing,
+                options(nostack));
+        }
     }
 }
