@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use abi::bundle::{Bundle, Partition};
+use abi::platform::PLATFORM;
 use abi::range::Range;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::{Node, Property};
@@ -76,7 +77,7 @@ fn program() -> Vec<u8> {
 }
 
 fn open(bundle: &[u8]) -> Bundle<'_> {
-    Bundle::open(bundle, crc32c::crc32c_append).unwrap()
+    Bundle::open(bundle, crc32c::crc32c_append, &PLATFORM).unwrap()
 }
 
 /// A partition's device tree, found where x0 will point.
@@ -208,8 +209,9 @@ fn the_flash_image_is_the_same_every_time_and_says_where_its_bundle_is() {
     let manifest = demo();
     let image = image::build(&manifest, &program(), &mut guest).unwrap();
     let again = image::build(&demo(), &program(), &mut guest).unwrap();
-    assert!(image.flash() == again.flash());
-    let (flash, file) = (image.flash(), image.linux_image());
+    let board = manifest.board();
+    assert!(image.flash(board) == again.flash(board));
+    let (flash, file) = (image.flash(board), image.bytes());
     assert_eq!(flash.len(), 64 << 20);
     assert!(flash.starts_with(file) && flash[file.len()..].iter().all(|byte| *byte == 0xff));
     let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
@@ -233,7 +235,7 @@ fn a_thousand_damaged_bytes_of_the_demo_are_refused() {
             place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (place >> 20) % bytes.len();
         damaged[at] ^= 1 << (place % 8);
-        assert!(Bundle::open(&damaged, crc32c::crc32c_append).is_err(), "byte {at}");
+        assert!(Bundle::open(&damaged, crc32c::crc32c_append, &PLATFORM).is_err(), "byte {at}");
         damaged[at] = bytes[at];
     }
 }

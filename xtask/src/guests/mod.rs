@@ -7,8 +7,9 @@ pub mod recipe;
 use crate::cargo;
 use crate::image::GuestFiles;
 use crate::manifest::ImageKind;
+use crate::manifest::board::Arch;
 use crate::packages::debian::{Cache, Package};
-use crate::packages::{GCC_ARM64, Installer};
+use crate::packages::{GCC_ARM64, GCC_X86, Installer};
 use crate::process;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result};
@@ -75,14 +76,19 @@ impl<'a> Builder<'a> {
 
     /// Makes `NAME.elf` and `NAME.bin` in a folder of `NAME.S`, with Debian's
     /// assembler and linker: images that none of our build files had a hand in.
-    pub fn assemble(&self, source: &Path, folder: &Path) -> Result<()> {
-        self.installer.need(&[&GCC_ARM64])?;
+    pub fn assemble(&self, arch: Arch, source: &Path, folder: &Path) -> Result<()> {
+        let (compiler, text) = match arch {
+            Arch::Aarch64 => (&GCC_ARM64, "-Wl,-Ttext=0x40100000"),
+            Arch::X86_64 => (&GCC_X86, "-Wl,-Ttext=0x100000"),
+        };
+        self.installer.need(&[compiler])?;
+        let tools = compiler.program().trim_end_matches("gcc");
         let stem = source.file_stem().unwrap_or_default();
         let executable = folder.join(stem).with_extension("elf");
-        let mut link = Command::new("aarch64-linux-gnu-gcc");
-        link.args(["-nostdlib", "-static", "-Wl,-Ttext=0x40100000", "-Wl,--build-id=none", "-o"]);
+        let mut link = Command::new(compiler.program());
+        link.args(["-nostdlib", "-static", text, "-Wl,--build-id=none", "-o"]);
         process::output(link.arg(&executable).arg(source))?;
-        let mut copy = Command::new("aarch64-linux-gnu-objcopy");
+        let mut copy = Command::new(format!("{tools}objcopy"));
         copy.args(["--output-target", "binary"]).arg(&executable);
         process::output(copy.arg(executable.with_extension("bin"))).map(|_| ())
     }

@@ -27,14 +27,26 @@ use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
 /// How the hypervisor gets into the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Boot {
-    /// From flash, at the reset vector.
-    #[default]
+    /// Arm: from flash, at the reset vector.
     Flash,
-    /// As a Linux `Image`, the way U-Boot's booti starts it.
+    /// Arm: as a Linux `Image`, the way U-Boot's booti starts it.
     Image,
+    /// x86: as an ELF file, by its PVH note.
+    Kernel,
+}
+
+impl Boot {
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Flash => "flash",
+            Self::Image => "image",
+            Self::Kernel => "kernel",
+        }
+    }
 }
 
 /// How a run must end.
@@ -153,7 +165,7 @@ pub struct Scenario {
     /// More arguments for the emulator.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// Ways into the machine, each one run; flash if empty.
+    /// Ways into the machine, each one run; the emulator's first if empty.
     #[serde(default)]
     pub boot: Vec<Boot>,
     /// Features of the hypervisor's test build.
@@ -192,8 +204,8 @@ pub struct Variant {
     pub name: String,
     /// CPU model; the board's own if absent.
     pub model: Option<String>,
-    /// The way into the machine.
-    pub boot: Boot,
+    /// The way into the machine; the emulator's first if absent.
+    pub boot: Option<Boot>,
     /// The byte of the bundle that is inverted.
     pub corrupt: Option<i64>,
 }
@@ -245,7 +257,7 @@ impl Scenario {
                 for corrupt in &corruptions {
                     let said = [
                         model.as_ref().filter(|_| models.len() > 1).cloned(),
-                        boot.filter(|boot| *boot == Boot::Image).map(|_| "image".to_owned()),
+                        boot.filter(|boot| *boot != Boot::Flash).map(|boot| boot.word().to_owned()),
                         corrupt.map(|byte| format!("byte {byte}")),
                     ];
                     let said: Vec<String> = said.into_iter().flatten().collect();
@@ -256,7 +268,7 @@ impl Scenario {
                     variants.push(Variant {
                         name,
                         model: model.clone(),
-                        boot: boot.unwrap_or_default(),
+                        boot: *boot,
                         corrupt: *corrupt,
                     });
                 }

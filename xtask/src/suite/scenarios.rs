@@ -48,7 +48,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         let product = product::build(workspace, &mut builder, system);
         match product {
             Ok(product) => {
-                installer.need(&[product.emulator(None)?.tool()])?;
+                installer.need(product.emulator(None)?.tools())?;
                 products.push((scenario, product));
             }
             Err(why) => {
@@ -111,11 +111,13 @@ impl Job<'_> {
         let folder: String = self.variant.name.chars().filter(|c| !"(),".contains(*c)).collect();
         let folder = folder.replace([' ', '/'], "-");
         let folder = made(workspace.target().join("scenarios").join(folder))?;
+        let emulator = self.product.emulator(None)?;
+        let way = emulator.way(self.variant.boot)?;
         let image = match self.variant.corrupt {
-            None => self.product.file(self.variant.boot).to_path_buf(),
+            None => self.product.file(way)?.to_path_buf(),
             Some(byte) => {
-                let damaged = folder.join("flash.img");
-                self.product.corrupted(self.variant.boot, byte, &damaged)?;
+                let damaged = folder.join("damaged.img");
+                self.product.corrupted(way, byte, &damaged)?;
                 damaged
             }
         };
@@ -127,7 +129,7 @@ impl Job<'_> {
             more: self.scenario.arguments.clone(),
             gdb: false,
         };
-        let emulator = self.product.emulator(None)?.command(&image, &options);
+        let emulator = emulator.command(&image, &options);
         let mut script = Script::new(self.scenario).map_err(anyhow::Error::msg)?;
         let stage = Stage {
             emulator: &emulator,
