@@ -6,7 +6,7 @@
 use super::apic::{self, IoApics};
 use super::features::Maker;
 use super::map::{self, Map};
-use super::serial::{COM1_IRQ, Serial};
+use super::serial::{COM1, COM1_IRQ, Serial};
 use super::tables::{self, Tables};
 use super::{LOCALS, Local, NAMES, features, float, memory, svm, time, vmx};
 use crate::acpi::{self, Facts};
@@ -157,9 +157,27 @@ fn machine(
         reserved,
         frames,
         interrupts: alloc::vec![(label("console"), console)],
+        ports: kept_ports(facts),
+        cores: alloc::vec::Vec::new(),
         bundle,
         starter: Starter(map),
     })
+}
+
+/// Ports of the machine's devices that the hypervisor keeps, or that reach everybody.
+fn kept_ports(facts: &Facts) -> alloc::vec::Vec<Reserved> {
+    let mut kept = alloc::vec![
+        Reserved::new("PIC", 0x20, 2),
+        Reserved::new("PIT", 0x40, 4),
+        Reserved::new("keyboard", 0x60, 5),
+        Reserved::new("PIC", 0xa0, 2),
+        Reserved::new("console", COM1.into(), 8),
+        Reserved::new("PIC", 0x4d0, 2),
+        Reserved::new("PCI", 0xcf8, 8),
+    ];
+    kept.extend(facts.pm_timer.map(|port| Reserved::new("PM timer", port.into(), 4)));
+    kept.extend(facts.soft_off.map(|(port, _)| Reserved::new("ACPI", port.into(), 2)));
+    kept
 }
 
 /// Maps the interrupt controllers, and starts them.

@@ -14,14 +14,6 @@ mod map;
 mod memory;
 mod mmio;
 mod platform;
-mod pc {
-    pub const CHANNEL_REGISTERS: u64 = 0xd000_0000;
-    pub const COM1: u16 = 0x3f8;
-    pub const IO_APIC: u64 = 0xfec0_0000;
-    pub const IO_APIC_SIZE: u64 = 0x1000;
-    pub const LOCAL_APIC: u64 = 0xfee0_0000;
-    pub const START_EAX: u32 = 0x2bad_b002;
-}
 mod serial;
 mod stage2;
 mod state;
@@ -42,6 +34,8 @@ pub use serial::Serial;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
 pub use state::Controls;
 pub use vcpu::Vcpu;
+
+pub use abi::platform::pc::PLATFORM;
 
 use crate::shared::Shared;
 use core::arch::{asm, global_asm};

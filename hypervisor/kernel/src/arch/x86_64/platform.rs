@@ -7,7 +7,7 @@
 
 use super::apic::{self, TIMER_LINE};
 use super::features::{self, Maker};
-use super::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
+use abi::platform::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
 use super::vcpu::{Vcpu, each, first_cpu};
 use super::{apic_id_of, time};
 use crate::bell::Wish;

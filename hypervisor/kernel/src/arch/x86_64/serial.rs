@@ -6,7 +6,7 @@
 use super::sysreg::{inb, outb};
 
 /// First port of COM1.
-const COM1: u16 = 0x3f8;
+pub(super) const COM1: u16 = 0x3f8;
 /// Its line, where ACPI says nothing else.
 pub(super) const COM1_IRQ: u8 = 4;
 /// Bytes that the transmitter takes when it is empty.

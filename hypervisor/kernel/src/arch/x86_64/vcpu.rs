@@ -13,7 +13,7 @@ use super::exits;
 use super::fetch::View;
 use super::float;
 use super::mmio::Step;
-use super::pc::START_EAX;
+use abi::platform::pc::START_EAX;
 use super::state::{
     Controls, EFER_LMA, Event, RFLAGS_IF, RFLAGS_VM, STARTUP, Segment, Start, segment,
 };
