@@ -8,7 +8,7 @@ use crate::cargo;
 use crate::image::GuestFiles;
 use crate::manifest::ImageKind;
 use crate::packages::debian::{Cache, Package};
-use crate::packages::{GCC_ARM64, Installer};
+use crate::packages::{GCC_ARM64, Installer, rust};
 use crate::process;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result};
@@ -110,6 +110,7 @@ impl<'a> Builder<'a> {
         if self.compiles_c(&recipe.package) {
             self.installer.need(&[&GCC_ARM64])?;
         }
+        rust::need_target(self.installer, &recipe.target)?;
         let executable = recipe.build(self.workspace)?;
         let copy = made(self.workspace.target().join("programs"))?.join(recipe.name());
         std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
