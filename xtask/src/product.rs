@@ -12,7 +12,8 @@ use crate::scenario::format::{Boot, with_word};
 use crate::system::System;
 use crate::terminal::Step;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use abi::bundle::Bundle;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::{Path, PathBuf};
 
 /// The target that the hypervisor is built for.
@@ -144,6 +145,14 @@ impl Product {
         self.manifest.partitions().iter().map(|partition| partition.name.clone()).collect()
     }
 
+    /// The bundle in such a file.
+    pub fn bundle(&self, boot: Boot) -> Result<Vec<u8>> {
+        let bytes = std::fs::read(self.file(boot)).context("reading the flash image")?;
+        let (start, length) = bundle(&bytes).context("the flash image has no boot record")?;
+        let range = usize::try_from(start)?..usize::try_from(start + length)?;
+        Ok(bytes.get(range).context("the bundle leaves the flash image")?.to_vec())
+    }
+
     /// Writes a copy of such a file with one byte of its bundle inverted; a
     /// negative place counts from the bundle's end.
     pub fn corrupted(&self, boot: Boot, place: i64, copy: &Path) -> Result<()> {
@@ -161,6 +170,28 @@ impl Product {
         }
         write(copy, &bytes)
     }
+}
+
+/// Inverts one bit after the other at `times` places of a bundle that spread over all of it, and
+/// opens it as the kernel does: an error names a place whose damage was not refused.
+pub fn refused_damage(bundle: &[u8], times: usize) -> Result<()> {
+    // Aligned as in flash.
+    let mut words = vec![0_u64; bundle.len().div_ceil(size_of::<u64>())];
+    let bytes = &mut zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice())[..bundle.len()];
+    bytes.copy_from_slice(bundle);
+    let open = |bytes: &[u8]| Bundle::open(bytes, crc32c::crc32c_append).map(|_| ());
+    open(bytes).map_err(|why| anyhow!("the undamaged bundle is refused: {why}"))?;
+    let mut place = 1_usize;
+    for _ in 0..times {
+        // The multiplier of Knuth's MMIX generator: any sequence that spreads will do.
+        place =
+            place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (at, bit) = ((place >> 20) % bytes.len(), 1 << (place % 8));
+        bytes[at] ^= bit;
+        ensure!(open(bytes).is_err(), "bit {bit:#04x} of byte {at} inverted, and not refused");
+        bytes[at] ^= bit;
+    }
+    Ok(())
 }
 
 /// Offset and length of the bundle in a flash image.

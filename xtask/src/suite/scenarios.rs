@@ -6,8 +6,8 @@ use super::{Tally, explain, tell};
 use crate::emulator::table::Options;
 use crate::guests::Builder;
 use crate::packages::Installer;
-use crate::product::{self, Product};
-use crate::scenario::format::{Scenario, Variant};
+use crate::product::{self, Product, refused_damage};
+use crate::scenario::format::{Boot, Scenario, Variant};
 use crate::scenario::play::{Stage, play};
 use crate::scenario::script::Script;
 use crate::system::{System, names};
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// Machines that run at the same time. Each keeps a host CPU busy.
 const SIDE_BY_SIDE: usize = 2;
+
+/// Bytes damaged on the host, one after the other, where a scenario boots a few such bundles.
+const DAMAGED: usize = 1000;
 
 /// One machine to run.
 struct Job<'a> {
@@ -63,6 +66,16 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         for variant in scenario.variants(&product.name) {
             jobs.push(Job { scenario, product, variant });
         }
+    }
+    for (_, product) in products.iter().filter(|(scenario, _)| !scenario.corrupt.is_empty()) {
+        let begun = Instant::now();
+        let verdict = refused_damage(&product.bundle(Boot::default())?, DAMAGED);
+        let one = if verdict.is_ok() { Tally::PASSED } else { Tally::FAILED };
+        tell(one, &format!("scenario/{} ({DAMAGED} bytes, host)", product.name), begun.elapsed());
+        if let Err(why) = verdict {
+            explain(&format!("{why:#}"));
+        }
+        tally = tally.and(one);
     }
     // The longest first, so that none of them runs alone at the end.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.scenario.timeout));
