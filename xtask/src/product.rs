@@ -13,7 +13,9 @@ use crate::scenario::format::{Boot, with_word};
 use crate::system::System;
 use crate::terminal::Step;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use abi::bundle::Bundle;
+use abi::platform::Platform;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::{Path, PathBuf};
 
 /// The feature that makes a bootable program of the kernel.
@@ -52,7 +54,7 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
     let mut files = Vec::new();
     for partition in manifest.partitions() {
         if let Guest::Folder(name) = &partition.guest {
-            let built = builder.build(name)?;
+            let built = builder.build(name, manifest.board().arch)?;
             packages.extend(built.packages.clone());
             files.push((name.clone(), built));
         }
@@ -137,6 +139,14 @@ impl Product {
         })
     }
 
+    /// The emulators with these names, or the board's first.
+    pub fn emulators(&self, named: &[String]) -> Result<Vec<&Emulator>> {
+        if named.is_empty() {
+            return Ok(vec![self.emulator(None)?]);
+        }
+        named.iter().map(|name| self.emulator(Some(name))).collect()
+    }
+
     /// The file that one way into the machine starts from.
     pub fn file(&self, boot: Boot) -> Result<&Path> {
         self.built(boot).map(|(path, _)| path)
@@ -154,6 +164,14 @@ impl Product {
     /// Names of the partitions, in the order of the console's digits.
     pub fn partitions(&self) -> Vec<String> {
         self.manifest.partitions().iter().map(|partition| partition.name.clone()).collect()
+    }
+
+    /// The bundle in such a file.
+    pub fn bundle(&self, boot: Boot) -> Result<Vec<u8>> {
+        let (file, start) = self.built(boot)?;
+        let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+        let start = usize::try_from(start)?;
+        Ok(bytes.get(start..start + self.bundle_len).context("the file was cut")?.to_vec())
     }
 
     /// Writes a copy of such a file with one byte of its bundle inverted; a
@@ -174,6 +192,28 @@ impl Product {
         }
         write(copy, &bytes)
     }
+}
+
+/// Inverts one bit after the other at `times` places of a bundle that spread over all of it, and
+/// opens it as the kernel does: an error names a place whose damage was not refused.
+pub fn refused_damage(bundle: &[u8], platform: &Platform, times: usize) -> Result<()> {
+    // Aligned as in flash.
+    let mut words = vec![0_u64; bundle.len().div_ceil(size_of::<u64>())];
+    let bytes = &mut zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice())[..bundle.len()];
+    bytes.copy_from_slice(bundle);
+    let open = |bytes: &[u8]| Bundle::open(bytes, crc32c::crc32c_append, platform).map(|_| ());
+    open(bytes).map_err(|why| anyhow!("the undamaged bundle is refused: {why}"))?;
+    let mut place = 1_usize;
+    for _ in 0..times {
+        // The multiplier of Knuth's MMIX generator: any sequence that spreads will do.
+        place =
+            place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (at, bit) = ((place >> 20) % bytes.len(), 1 << (place % 8));
+        bytes[at] ^= bit;
+        ensure!(open(bytes).is_err(), "bit {bit:#04x} of byte {at} inverted, and not refused");
+        bytes[at] ^= bit;
+    }
+    Ok(())
 }
 
 /// The hypervisor with features of a test build.

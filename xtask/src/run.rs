@@ -81,9 +81,11 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let system = System::find(workspace, &arguments.system)?;
     let mut builder = Builder::new(workspace, installer)?;
     let product = product::build(workspace, &mut builder, &system)?;
-    let emulator = product.emulator(arguments.on.as_deref())?;
+    let scenario = system.scenario.as_ref();
+    let on = scenario.and_then(|scenario| scenario.on.first());
+    let emulator = product.emulator(arguments.on.as_deref().or(on.map(String::as_str)))?;
     installer.need(emulator.tools())?;
-    let options = arguments.options(system.scenario.as_ref());
+    let options = arguments.options(scenario);
     let command = emulator.command(product.file(emulator.way(options.boot)?)?, &options);
     if arguments.print_command {
         println!("{}", process::shown(&command));

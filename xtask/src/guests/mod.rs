@@ -9,7 +9,7 @@ use crate::image::GuestFiles;
 use crate::manifest::ImageKind;
 use crate::manifest::board::Arch;
 use crate::packages::debian::{Cache, Package};
-use crate::packages::{GCC_ARM64, GCC_X86, Installer};
+use crate::packages::{GCC_ARM64, GCC_X86, Installer, rust};
 use crate::process;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result};
@@ -18,8 +18,13 @@ use recipe::{Build, Linux, Recipe};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The architecture of the guests' Debian packages, in Debian's words.
-const ARCHITECTURE: &str = "arm64";
+/// An instruction set in Debian's words.
+fn architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Aarch64 => "arm64",
+        Arch::X86_64 => "amd64",
+    }
+}
 
 /// A guest whose files are there.
 #[derive(Clone, Debug)]
@@ -60,9 +65,9 @@ impl<'a> Builder<'a> {
         Ok(Self { workspace, installer, packages: Cache::open(workspace)?, programs: Vec::new() })
     }
 
-    /// Builds a guest by its folder's name.
-    pub fn build(&mut self, guest: &str) -> Result<Built> {
-        let recipe = Recipe::read(self.workspace, guest)?;
+    /// Builds a guest by its folder's name, for an instruction set.
+    pub fn build(&mut self, guest: &str, arch: Arch) -> Result<Built> {
+        let recipe = Recipe::read(self.workspace, guest, arch)?;
         let mut built = Built {
             kind: recipe.kind,
             image: PathBuf::new(),
@@ -70,7 +75,7 @@ impl<'a> Builder<'a> {
             cmdline: recipe.cmdline.clone(),
             packages: Vec::new(),
         };
-        self.fill(guest, &recipe, &mut built).with_context(|| format!("guest {guest}"))?;
+        self.fill(guest, arch, &recipe, &mut built).with_context(|| format!("guest {guest}"))?;
         Ok(built)
     }
 
@@ -94,12 +99,18 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes the files of a guest.
-    fn fill(&mut self, guest: &str, recipe: &Recipe, built: &mut Built) -> Result<()> {
+    fn fill(
+        &mut self,
+        guest: &str,
+        arch: Arch,
+        recipe: &Recipe,
+        built: &mut Built,
+    ) -> Result<()> {
         match &recipe.build {
             Build::Cargo(program) => built.image = self.program(&program.recipe())?,
-            Build::Linux(linux) => self.linux(guest, linux, built)?,
+            Build::Linux(linux) => self.linux(guest, arch, linux, built)?,
             Build::File(file) => {
-                let (files, package) = self.packages.fetch(&file.debian, ARCHITECTURE)?;
+                let (files, package) = self.packages.fetch(&file.debian, architecture(arch))?;
                 built.image = existing(&files, &[&file.file])?;
                 built.packages.push(package);
             }
@@ -116,6 +127,7 @@ impl<'a> Builder<'a> {
         if self.compiles_c(&recipe.package) {
             self.installer.need(&[&GCC_ARM64])?;
         }
+        rust::need_target(self.installer, &recipe.target)?;
         let executable = recipe.build(self.workspace)?;
         let copy = made(self.workspace.target().join("programs"))?.join(recipe.name());
         std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
@@ -136,11 +148,18 @@ impl<'a> Builder<'a> {
 
     /// Debian's kernel as it is, and a first root with busybox, the guest's
     /// init script and its programs.
-    fn linux(&mut self, guest: &str, linux: &Linux, built: &mut Built) -> Result<()> {
-        let (kernel, package) = self.packages.fetch(&linux.debian, ARCHITECTURE)?;
+    fn linux(
+        &mut self,
+        guest: &str,
+        arch: Arch,
+        linux: &Linux,
+        built: &mut Built,
+    ) -> Result<()> {
+        let debian = architecture(arch);
+        let (kernel, package) = self.packages.fetch(&linux.debian, debian)?;
         built.image = existing(&kernel, &[&format!("boot/vmlinuz-{}", release(&package))])?;
         built.packages.push(package);
-        let (files, package) = self.packages.fetch(&linux.busybox, ARCHITECTURE)?;
+        let (files, package) = self.packages.fetch(&linux.busybox, debian)?;
         let busybox = existing(&files, &["bin/busybox", "usr/bin/busybox"])?;
         built.packages.push(package);
 
@@ -155,7 +174,7 @@ impl<'a> Builder<'a> {
             root.program(&format!("bin/{}", program.cargo), &read(&executable)?);
         }
         root.program("init", &read(&self.workspace.guest(guest).join(&linux.init))?);
-        let initrd = self.workspace.built_guest(guest)?.join("initrd.cpio");
+        let initrd = self.workspace.built_guest(guest)?.join(format!("initrd-{debian}.cpio"));
         std::fs::write(&initrd, root.finish()).with_context(|| initrd.display().to_string())?;
         built.initrd = Some(initrd);
         Ok(())

@@ -116,6 +116,16 @@ words! {
     }
 }
 
+impl Arch {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "aarch64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+}
+
 /// A table that another module reads (`emulator::table`).
 #[derive(Clone, Copy, Debug)]
 pub struct Foreign;
