@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The decoders of x86 instructions against iced-x86: what they decode is what
 //! it says, and what they should decode they do.
+#![expect(clippy::wildcard_enum_match_arm, reason = "iced-x86 knows thousands of instructions")]
 
 use devices::Size;
 use devices::x86::Mode;
@@ -121,7 +122,7 @@ fn same_operation(ours: &Instruction, theirs: &iced_x86::Instruction) -> bool {
             let index = match ours.address {
                 Size::Half => [OpKind::MemoryESDI, OpKind::MemorySegSI],
                 Size::Word => [OpKind::MemoryESEDI, OpKind::MemorySegESI],
-                _ => [OpKind::MemoryESRDI, OpKind::MemorySegRSI],
+                Size::Byte | Size::Double => [OpKind::MemoryESRDI, OpKind::MemorySegRSI],
             };
             let moves = ours.operation == Operation::MoveString;
             // iced tells of a segment that 64-bit mode reads over.

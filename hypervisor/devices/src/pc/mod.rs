@@ -247,6 +247,3 @@ impl Pc {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -96,12 +96,12 @@ mod tests {
 
     /// Sums and differences in numbers that cannot overflow.
     fn wide(alu: Alu, left: i128, right: i128, carry: i128) -> i128 {
-        match alu {
-            Alu::Add => left + right,
-            Alu::AddCarry => left + right + carry,
-            Alu::SubtractBorrow => left - right - carry,
-            _ => left - right,
-        }
+        let right = match alu {
+            Alu::AddCarry | Alu::SubtractBorrow => right + carry,
+            Alu::Add | Alu::Subtract | Alu::Compare => right,
+            Alu::Or | Alu::And | Alu::Xor | Alu::Test => panic!("no arithmetic"),
+        };
+        if matches!(alu, Alu::Add | Alu::AddCarry) { left + right } else { left - right }
     }
 
     proptest! {
