@@ -134,8 +134,7 @@ impl Vcpu {
     fn rare_vmx(&mut self, exit: u64) -> Exit {
         match exit {
             reason::EXCEPTION => self.intercepted_exception(),
-            reason::INIT => Exit::Done,
-            reason::NMI_WINDOW => Exit::Done,
+            reason::INIT | reason::NMI_WINDOW | reason::PREEMPTION_TIMER => Exit::Done,
             reason::CONTROL => self.vmx_control(),
             reason::INVD | reason::WBINVD => self.done(),
             reason::XSETBV => self.set_components(),

@@ -337,12 +337,14 @@ impl Platform {
         if outcome.kick != 0 {
             self.spread(outcome.kick, vcpu, partition);
         }
-        // The partition's bells then stop this vCPU too.
-        match outcome.power {
-            Power::On => {}
-            Power::Off => drop(partition.end(End::Off)),
-            Power::Reset => drop(partition.end(End::Restart)),
-        }
+        let how = match outcome.power {
+            Power::On => return,
+            Power::Off => End::Off,
+            Power::Reset => End::Restart,
+        };
+        // The partition's bells stop this vCPU too.
+        partition.end(how);
+        vcpu.leave();
     }
 
     /// Lets the vCPUs in `kick` look at what was posted: this one at once, the others by

@@ -43,6 +43,8 @@ bitflags::bitflags! {
         const EXTERNAL = 1 << 5;
         /// An instruction has one more access to do.
         const ACCESS = 1 << 6;
+        /// Its partition ends: a kick is on its way.
+        const LEAVES = 1 << 7;
     }
 }
 
@@ -197,6 +199,9 @@ impl Vcpu {
         if self.attention.contains(Attention::INIT) {
             return Some(Exit::Power(Power::CpuOff));
         }
+        if self.attention.contains(Attention::LEAVES) {
+            return Some(Exit::Interrupt);
+        }
         let delivers = self.deliver();
         if self.attention.contains(Attention::HALTED) {
             if !delivers {
@@ -268,16 +273,15 @@ impl Vcpu {
 
 /// Between the platform and the vCPU.
 impl Vcpu {
-    /// Whether it is on.
-    #[inline]
-    pub(super) fn is_on(&self) -> bool {
-        self.on
-    }
-
     /// Its local APIC may have something new.
     #[inline]
     pub(super) fn look(&mut self) {
         self.attention.insert(Attention::INTERRUPT);
+    }
+
+    /// Its partition ends, so it does not go on.
+    pub(super) fn leave(&mut self) {
+        self.attention.insert(Attention::LEAVES);
     }
 
     /// Takes what others posted; what a start-up asks for while it is off.

@@ -14,7 +14,7 @@ use super::state::{
     CR0_PG, CR4_PAE, Controls, EFER_LMA, EFER_LME, Event, Segment, Start, exception, segment,
 };
 use super::sysreg::{EFER, FEATURE_CONTROL, PAT, rdmsr, wrmsr};
-use super::{control, local, tables};
+use super::{control, local, tables, time};
 use core::arch::{asm, global_asm};
 use devices::x86::Vendor;
 use devices::x86::msr::{self, Rule};
@@ -49,6 +49,7 @@ pub(super) mod reason {
     pub(in super::super) const VIOLATION: u64 = 48;
     pub(in super::super) const MISCONFIGURATION: u64 = 49;
     pub(in super::super) const WBINVD: u64 = 54;
+    pub(in super::super) const PREEMPTION_TIMER: u64 = 52;
     pub(in super::super) const XSETBV: u64 = 55;
     /// Bit 31: the guest was not entered at all.
     pub(in super::super) const ENTRY_FAILED: u64 = 1 << 31;
@@ -57,6 +58,8 @@ pub(super) mod reason {
 }
 
 const VMX_BASIC: u32 = 0x480;
+/// IA32_VMX_MISC: bits 4:0, TSC ticks of one of the preemption timer, as a power of two.
+const VMX_MISC: u32 = 0x485;
 const CR0_FIXED_ONES: u32 = 0x486;
 const CR4_FIXED_ONES: u32 = 0x488;
 const CR0_NE: u64 = 1 << 5;
@@ -66,6 +69,9 @@ const CR4_VMXE: u64 = 1 << 13;
 /// Interruptibility: blocking by STI, by MOV SS; by NMI.
 const SHADOW: u64 = 3;
 const IN_NMI: u64 = 1 << 3;
+/// Longest run of a guest between two exits, where the CPU has the preemption timer: Bochs 2.7
+/// holds interrupts back from a guest that was entered with its own masked.
+const LONGEST_RUN_NS: u64 = 20_000_000;
 /// MSRs of the guest that an entry does not load: SYSCALL's, KERNEL_GS_BASE.
 const RESIDENT: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102];
 
@@ -254,6 +260,7 @@ impl Guest {
             (field::TSC_OFFSET, 0),
             (field::EPT_POINTER, controls.root),
             (field::LINK, u64::MAX),
+            (field::PREEMPTION_TIMER, time::ticks(LONGEST_RUN_NS) >> (rdmsr(VMX_MISC) & 31)),
         ] {
             field::write(to, value);
         }

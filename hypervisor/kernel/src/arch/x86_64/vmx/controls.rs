@@ -6,7 +6,7 @@
 
 use super::super::sysreg::rdmsr;
 use devices::x86::vmx::{
-    ENTRY, EXIT, Ept, PIN, PRIMARY, SECONDARY, adjust, ept, pin, primary, secondary,
+    ENTRY, EXIT, Ept, PIN, PRIMARY, SECONDARY, adjust, ept, primary, secondary,
 };
 
 const BASIC: u32 = 0x480;
@@ -25,7 +25,7 @@ pub(super) struct Controls {
     pub entry: u32,
 }
 
-/// Those for this CPU. The preemption timer and the TPR shadow are not used.
+/// Those for this CPU. The TPR shadow is not used.
 ///
 /// # Errors
 /// The name of the first one that it lacks.
@@ -34,7 +34,7 @@ pub(super) fn read() -> Result<Controls, &'static str> {
     let always = primary::HLT | primary::CR8_LOAD | primary::CR8_STORE;
     let primary = adjust(PRIMARY, rdmsr(0x482 + exact))? & !primary::TPR_SHADOW | always;
     let controls = Controls {
-        pin: adjust(PIN, rdmsr(0x481 + exact))? & !pin::PREEMPTION_TIMER,
+        pin: adjust(PIN, rdmsr(0x481 + exact))?,
         primary,
         secondary: adjust(SECONDARY, rdmsr(0x48b))?,
         exit: adjust(EXIT, rdmsr(0x483 + exact))?,

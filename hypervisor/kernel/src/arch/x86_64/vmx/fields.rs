@@ -54,6 +54,7 @@ pub(in super::super) const GUEST_RIGHTS: u32 = 0x4814;
 pub(in super::super) const INTERRUPTIBILITY: u32 = 0x4824;
 pub(in super::super) const ACTIVITY: u32 = 0x4826;
 pub(in super::super) const GUEST_SYSENTER_CS: u32 = 0x482a;
+pub(in super::super) const PREEMPTION_TIMER: u32 = 0x482e;
 pub(in super::super) const HOST_SYSENTER_CS: u32 = 0x4c00;
 pub(in super::super) const CR0_MASK: u32 = 0x6000;
 pub(in super::super) const CR4_MASK: u32 = 0x6002;
