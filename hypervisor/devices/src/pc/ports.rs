@@ -35,6 +35,9 @@ impl Pc {
             let (byte, kick) = self.read_byte(port, bus, sink);
             return (byte.into(), Outcome::kick(kick));
         }
+        if is_configuration(port) {
+            return (size.mask(), Outcome::default());
+        }
         let (mut value, mut kick) = (0, 0);
         for n in (0..size.bytes().min(4)).rev() {
             let (byte, more) = self.read_byte(port.wrapping_add((n & 3) as u16), bus, sink);
@@ -106,6 +109,9 @@ impl Pc {
         sink: &mut impl Sink,
     ) -> Outcome {
         let mut outcome = Outcome::default();
+        if is_configuration(port) && size != Size::Byte {
+            return outcome;
+        }
         for n in 0..size.bytes().min(4) {
             let port = port.wrapping_add((n & 3) as u16);
             let byte = (value >> n.wrapping_mul(8) & 0xff) as u8;
@@ -167,4 +173,11 @@ impl Pc {
         kick |= self.tell_external(bus);
         Outcome { kick, power: Power::On, deadline: self.deadline(bus.now) }
     }
+}
+
+/// PCI's configuration ports, which nobody answers. The reset port among them is one for bytes
+/// alone: an address with a certain device in it must not reset.
+#[inline]
+const fn is_configuration(port: u16) -> bool {
+    port & 0xfff8 == 0xcf8
 }

@@ -181,3 +181,49 @@ pub const fn vmx_apic_access(qualification: u64) -> ApicAccess {
     let kind = qualification >> 12 & 15;
     ApicAccess { offset: (qualification & 0xfff) as u16, write: kind == 1, linear: kind <= 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_makers_tell_the_same_port_access() {
+        let out =
+            PortIo { port: 0x3f8, size: Size::Byte, input: false, string: false, repeat: false };
+        assert_eq!(vmx_port(0x03f8_0000), out);
+        assert_eq!(svm_port(0x03f8_0210), out);
+        let ins = PortIo { port: 0x1f0, size: Size::Half, input: true, string: true, repeat: true };
+        assert_eq!(vmx_port(0x01f0_0039), ins);
+        assert_eq!(svm_port(0x01f0_022d), ins);
+        let word =
+            PortIo { port: 0xcf8, size: Size::Word, input: true, string: false, repeat: false };
+        assert_eq!(vmx_port(0x0cf8_000b), word);
+        assert_eq!(svm_port(0x0cf8_0241), word);
+    }
+
+    #[test]
+    fn both_makers_tell_the_same_violation() {
+        let store = Violation { write: true, fetch: false, own: true, present: false };
+        assert_eq!(ept_violation(0x182), store);
+        assert_eq!(nested_fault(1 << 32 | 0x6), store);
+        let walk = Violation { write: false, fetch: false, own: false, present: false };
+        assert_eq!(ept_violation(0x81), walk);
+        assert_eq!(nested_fault(1 << 33 | 0x4), walk);
+        let fetch = Violation { write: false, fetch: true, own: true, present: true };
+        assert_eq!(ept_violation(0x18c), fetch);
+        assert_eq!(nested_fault(1 << 32 | 0x15), fetch);
+    }
+
+    #[test]
+    fn control_registers_and_task_switches_are_named() {
+        assert_eq!(vmx_control(0x300), Control::Write { control: 0, register: 3 });
+        assert_eq!(vmx_control(0xf18), Control::Read { control: 8, register: 15 });
+        assert_eq!(vmx_control(0x20), Control::Clts);
+        assert_eq!(vmx_control(0xfffe_0030), Control::Lmsw(0xfffe));
+        assert_eq!((svm_control(1 << 63 | 5), svm_control(5)), (Some(5), None));
+        assert_eq!(vmx_task_switch(0x8000_0028), (0x28, TaskSwitch::Jump));
+        let end = ApicAccess { offset: 0xb0, write: true, linear: true };
+        assert_eq!(vmx_apic_access(0x10b0), end);
+        assert!(!vmx_apic_access(0x20b0).linear, "a fetch");
+    }
+}

@@ -244,4 +244,7 @@ fn what_is_not_there_reads_all_ones() {
     machine.output(0xcf8, Size::Word, 0x8000_0000);
     assert_ne!(machine.input(0xcf8, Size::Word), 0x8000_0000);
     assert_eq!(machine.input(0xcfc, Size::Word), 0xffff_ffff);
+    // An address of a device that looks like a reset's value.
+    machine.output(0xcf8, Size::Word, 0x8000_0600);
+    assert_eq!(machine.power(), Power::On);
 }
