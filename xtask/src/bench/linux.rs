@@ -6,6 +6,7 @@
 use super::Measured;
 use super::figures::Figure;
 use super::lab::{Lab, Run, figure};
+use crate::manifest::board::Arch;
 use crate::product::Product;
 use crate::scenario::format::Boot;
 use crate::workspace::made;
@@ -51,7 +52,7 @@ fn boot(lab: &mut Lab, measured: &mut Measured, name: &str) -> Result<super::cou
 
 /// Boots the same kernel without a hypervisor.
 fn bare(lab: &mut Lab, product: &Product, name: &str) -> Result<i64> {
-    let built = lab.builder.build("bench-linux")?;
+    let built = lab.builder.build("bench-linux", Arch::Aarch64)?;
     let tree = made(lab.workspace.target().join("bench"))?.join(format!("{name}.dtb"));
     let flash = std::fs::read(product.file(Boot::Flash)?).context("reading the flash image")?;
     let blob = device_tree(&flash).context("the flash image has no device tree")?;

@@ -5,6 +5,7 @@
 use super::Measured;
 use super::figures::{Figure, Figures};
 use super::lab::{Lab, Run, figure, loaded_bytes};
+use crate::manifest::board::Arch;
 use anyhow::{Context, Result, bail};
 
 /// What the payload's checks of the counter must say.
@@ -19,7 +20,7 @@ const ZEROING: &[&str] = &["6memory4zero", "6memory12clean_mapped"];
 
 /// Measures the payload.
 pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
-    let payload = lab.builder.build("bench")?.image.display().to_string();
+    let payload = lab.builder.build("bench", Arch::Aarch64)?.image.display().to_string();
     let bare =
         Run { what: "the payload, bare", cpus: 2, until: None, until_user: false, seconds: 60 };
     let console = lab.bare(&["-m", "512", "-kernel", &payload], &bare)?;

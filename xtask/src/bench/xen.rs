@@ -10,6 +10,7 @@
 use super::Measured;
 use super::lab::{CPU, Lab, ONE_TICK, Run, play};
 use super::payload::checked;
+use crate::manifest::board::Arch;
 use crate::packages::{DTC, debian::Cache};
 use crate::process;
 use crate::workspace::made;
@@ -37,7 +38,7 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
     let (files, package) = Cache::open(lab.workspace)?.fetch(PACKAGE, "arm64")?;
     let folder = made(lab.workspace.target().join("bench"))?;
     let payload = folder.join("bench.bin");
-    let image = lab.builder.build("bench")?.image;
+    let image = lab.builder.build("bench", Arch::Aarch64)?.image;
     std::fs::write(&payload, flat(&image)?).with_context(|| payload.display().to_string())?;
     let tree = device_tree(&folder, &payload)?;
     let mut command = machine();
