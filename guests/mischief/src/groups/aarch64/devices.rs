@@ -24,7 +24,7 @@ pub(super) fn gic(setting: &mut Setting, tally: &mut Tally) {
 
 pub(super) fn others(setting: &mut Setting, tally: &mut Tally) {
     sweep("gpio", platform::GPIO, platform::GPIO_SIZE, setting, tally);
-    let channels = setting.tree.map(|tree| tree.channels()).unwrap_or_default();
+    let channels = setting.facts.map(|facts| facts.channels()).unwrap_or_default();
     for number in 0..channels.len() as u64 {
         let base = platform::CHANNEL_REGISTERS + number * platform::CHANNEL_REGISTERS_STRIDE;
         sweep("channel", base, platform::CHANNEL_REGISTERS_STRIDE, setting, tally);
