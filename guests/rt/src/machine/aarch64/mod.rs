@@ -30,6 +30,12 @@ pub fn mask_interrupts() {
     DAIF.modify(DAIF::I::Masked);
 }
 
+/// Whether interrupts are kept out.
+#[must_use]
+pub fn interrupts_are_masked() -> bool {
+    DAIF.is_set(DAIF::I)
+}
+
 /// Runs `f` with interrupts masked and then restores the mask.
 pub fn without_interrupts<T>(f: impl FnOnce() -> T) -> T {
     let mask = DAIF.get();

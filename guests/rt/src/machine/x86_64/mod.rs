@@ -31,6 +31,12 @@ pub fn mask_interrupts() {
     flag::disable();
 }
 
+/// Whether interrupts are kept out.
+#[must_use]
+pub fn interrupts_are_masked() -> bool {
+    !flag::are_enabled()
+}
+
 /// Runs `f` with interrupts masked and then restores the mask.
 pub fn without_interrupts<T>(f: impl FnOnce() -> T) -> T {
     flag::without_interrupts(f)
