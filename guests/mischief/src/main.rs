@@ -46,6 +46,7 @@ fn main(boot: Boot) -> ! {
     }
     let (start, size) = facts.and_then(|facts| facts.memory()).unwrap_or(MEMORY);
     let memory = (start, start + size);
+    hostile::prepare();
     let mut setting = Setting { facts, memory, random: Random::new(0x00b0_1de5_7a7e) };
     for group in GROUPS {
         let wanted =

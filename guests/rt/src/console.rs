@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The console UART, polled. A full FIFO is waited for, so nothing is lost.
 
-pub use crate::machine::uart::{read_byte, write_byte, write_byte_regardless};
+pub use crate::machine::uart::{init, read_byte, write_byte, write_byte_regardless};
 
 use crate::machine::{mmu_is_on, without_interrupts};
 use core::fmt::{self, Write};

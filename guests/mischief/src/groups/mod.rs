@@ -5,9 +5,13 @@
 mod aarch64;
 mod endless;
 mod floods;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 use aarch64 as machine;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as machine;
 
 pub(crate) use machine::{GROUPS, MEMORY};
 

@@ -47,6 +47,9 @@ pub(crate) fn pause() {
     unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) };
 }
 
+/// Readies what probes need: nothing.
+pub(crate) fn prepare() {}
+
 /// Waits for an interrupt that never comes.
 pub(crate) fn idle_for_ever() -> ! {
     mask_interrupts();

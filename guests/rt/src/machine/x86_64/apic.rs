@@ -189,11 +189,20 @@ pub(super) fn send_startup(cpu: usize, page: u8) {
     command(cpu as u32, KIND_STARTUP | ASSERT | u32::from(page));
 }
 
-/// Writes the interrupt command register.
+/// Whether a local APIC has 32 bits for the number of another: an x2APIC has, others have 8.
+#[must_use]
+pub fn has_wide_ids() -> bool {
+    extended()
+}
+
+/// Writes the interrupt command register. Numbers that do not fit name nobody.
 pub fn command(destination: u32, low: u32) {
     if extended() {
         // SAFETY: the x2APIC is on. What it sends, the receivers of this guest are ready for.
         return unsafe { msr(COMMAND).write(u64::from(destination) << 32 | u64::from(low)) };
+    }
+    if destination > 0xff {
+        return;
     }
     LOCAL_APIC.write32(COMMAND_HIGH, destination << 24);
     LOCAL_APIC.write32(COMMAND, low);

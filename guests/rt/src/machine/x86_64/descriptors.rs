@@ -22,7 +22,10 @@ pub const DATA: u16 = 0x10;
 pub const USER_DATA: u16 = 0x23;
 /// Code of CPL 3, 64 bits.
 pub const USER_CODE: u16 = 0x2b;
-const TSS: u16 = 0x30;
+/// Task state segment of CPU 0.
+pub const TSS_FIRST: u16 = 0x30;
+/// Task state segment of the last CPU.
+pub const TSS_LAST: u16 = TSS_FIRST + 16 * (CPUS as u16 - 1);
 const GDT_WORDS: usize = 6 + 2 * CPUS;
 const VECTORS: usize = 256;
 /// Vectors of exceptions; those on the second stack: NMI, double fault, machine check.
@@ -107,7 +110,7 @@ pub(super) fn init() {
 
 /// Loads the tables on CPU `cpu`.
 pub(super) fn load(cpu: usize) {
-    let task = TSS + 16 * cpu as u16;
+    let task = TSS_FIRST + 16 * cpu as u16;
     // SAFETY: only this CPU touches its descriptor, which must not say "busy" from an earlier start.
     // The tables are complete and stay for ever.
     unsafe {
@@ -130,7 +133,14 @@ pub fn load_idt() {
     unsafe { asm!("lidt [{}]", in(reg) &raw const idt, options(nostack, preserves_flags)) };
 }
 
+/// One past CPU 0's stack for exceptions.
+#[must_use]
+pub fn exception_stack() -> u64 {
+    // IST1 is the second of the stacks.
+    TASKS[0].stacks.get() as u64 + 2 * STACK as u64
+}
+
 /// The CPU that has the task register `selector`.
 pub(super) fn cpu_of(selector: u16) -> usize {
-    usize::from(selector.saturating_sub(TSS) / 16) % CPUS
+    usize::from(selector.saturating_sub(TSS_FIRST) / 16) % CPUS
 }

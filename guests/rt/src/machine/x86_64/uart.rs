@@ -13,8 +13,8 @@ const RECEIVED: u8 = 1 << 0;
 const ROOM: u8 = 1 << 5;
 const EMPTY: u8 = 1 << 6;
 
-/// Eight bits, one stop bit; FIFOs on and emptied; ready, interrupts wired through.
-pub(super) fn init() {
+/// Sets it up anew: eight bits, one stop bit; FIFOs on and emptied; ready, interrupts wired through.
+pub fn init() {
     LINE_CONTROL.write8(0x03);
     FIFO_CONTROL.write8(0x07);
     MODEM_CONTROL.write8(0x0b);
