@@ -50,8 +50,13 @@ impl Recipe {
         if !self.features.is_empty() {
             command.args(["--features", &self.features.join(",")]);
         }
-        let said = process::run(&format!("building {}", self.package), &mut command)?;
-        said.lines()
+        let mut done = process::attempt(&format!("building {}", self.package), &mut command)?;
+        if !done.status.success() {
+            // Messages for programs, of which the standard error holds the readable form.
+            done.stdout.clear();
+        }
+        process::succeeded(&command, done)?
+            .lines()
             .filter_map(|line| serde_json::from_str::<Message>(line).ok())
             .filter(|message| message.target.name == self.binary)
             .find_map(|message| message.executable)

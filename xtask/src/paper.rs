@@ -41,9 +41,9 @@ pub struct ImageArguments {
     /// The file to write; its Debian packages are listed beside it, in FILE.packages.toml.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How it will boot: from flash, padded to the flash's size, or as a Linux `Image`.
-    #[arg(long = "as", value_enum, default_value = "flash", value_name = "WAY")]
-    boot: Boot,
+    /// How it will boot; from flash, padded to the flash's size, on Arm if left out.
+    #[arg(long = "as", value_enum, value_name = "WAY")]
+    boot: Option<Boot>,
 }
 
 /// What `check` can be asked.
@@ -72,7 +72,8 @@ pub fn image(
     let mut builder = Builder::new(workspace, installer)?;
     let product = product::build(workspace, &mut builder, &system)?;
     let output = &arguments.output;
-    std::fs::copy(product.file(arguments.boot), output).map_err(|error| {
+    let way = product.emulator(None)?.way(arguments.boot)?;
+    std::fs::copy(product.file(way)?, output).map_err(|error| {
         mistake(format!("{}: {error}; name a file that can be written", output.display()))
     })?;
     let list = beside(output, ".packages.toml");

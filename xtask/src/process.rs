@@ -80,8 +80,8 @@ pub fn attempt(step: &str, command: &mut Command) -> Result<Done> {
     finish(command, |line| step.detail(&line.chars().take(DETAIL_SHOWN).collect::<String>()))
 }
 
-/// The standard output of a command that succeeded.
-fn succeeded(command: &Command, done: Done) -> Result<String> {
+/// The standard output of a command that succeeded; the end of all it said as the error.
+pub fn succeeded(command: &Command, done: Done) -> Result<String> {
     if !done.status.success() {
         bail!("`{}` ended with {}\n{}", shown(command), done.status, done.last_lines());
     }

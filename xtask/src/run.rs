@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Memory of the machine, such as 4G.
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// How the hypervisor gets into the machine: from flash, or as a Linux `Image`.
+    /// How the hypervisor gets into the machine; the emulator's first way if left out.
     #[arg(long, value_enum)]
     boot: Option<Boot>,
     /// Write the console into a file too.
@@ -81,10 +81,12 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let system = System::find(workspace, &arguments.system)?;
     let mut builder = Builder::new(workspace, installer)?;
     let product = product::build(workspace, &mut builder, &system)?;
-    let emulator = product.emulator(arguments.on.as_deref())?;
-    installer.need(&[emulator.tool()])?;
-    let options = arguments.options(system.scenario.as_ref());
-    let command = emulator.command(product.file(options.boot), &options);
+    let scenario = system.scenario.as_ref();
+    let on = scenario.and_then(|scenario| scenario.on.first());
+    let emulator = product.emulator(arguments.on.as_deref().or(on.map(String::as_str)))?;
+    installer.need(emulator.tools())?;
+    let options = arguments.options(scenario);
+    let command = emulator.command(product.file(emulator.way(options.boot)?)?, &options);
     if arguments.print_command {
         println!("{}", process::shown(&command));
         return Ok(PASSED);
@@ -127,7 +129,7 @@ impl Arguments {
             cpu: self.cpu.clone().or_else(|| scenario?.models.first().cloned()),
             cpus: self.cpus.or_else(|| scenario?.cpus),
             memory: self.memory.clone().or_else(|| scenario?.memory.clone()),
-            boot: self.boot.or_else(|| scenario?.boot.first().copied()).unwrap_or_default(),
+            boot: self.boot.or_else(|| scenario?.boot.first().copied()),
             more: scenario.map(|scenario| scenario.arguments.clone()).unwrap_or_default(),
             gdb: self.gdb,
         }

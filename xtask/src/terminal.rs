@@ -5,13 +5,17 @@
 //! Colour and moving progress appear on a terminal only, and `NO_COLOR` turns
 //! colour off; elsewhere a step that takes longer than a second is two plain lines.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::LazyLock;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Steps that take less are not worth a line.
 const NOTICEABLE: Duration = Duration::from_secs(1);
+
+/// The steps that are shown, each on a line of its own.
+static STEPS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A colour with a meaning.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +74,7 @@ impl Step {
         };
         if std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-            step.bar = ProgressBar::new_spinner();
+            step.bar = STEPS.add(ProgressBar::new_spinner());
             step.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             step.bar.set_message(name.to_owned());
             step.bar.enable_steady_tick(Duration::from_millis(120));
@@ -87,7 +91,7 @@ impl Step {
 
     /// Writes something above the step.
     pub fn above(&self, write: impl FnOnce()) {
-        self.bar.suspend(write);
+        STEPS.suspend(write);
     }
 }
 

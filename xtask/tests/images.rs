@@ -7,12 +7,14 @@
 use std::path::{Path, PathBuf};
 
 use abi::bundle::{Bundle, Partition};
+use abi::platform::PLATFORM;
 use abi::range::Range;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::{Node, Property};
 use proptest::prelude::*;
 use xtask::image::{self, GuestFiles};
 use xtask::manifest::{self, Folders, ImageKind, Manifest, report};
+use xtask::product::refused_damage;
 use xtask::workspace::Workspace;
 
 const RAM: u64 = 0x4000_0000;
@@ -76,7 +78,7 @@ fn program() -> Vec<u8> {
 }
 
 fn open(bundle: &[u8]) -> Bundle<'_> {
-    Bundle::open(bundle, crc32c::crc32c_append).unwrap()
+    Bundle::open(bundle, crc32c::crc32c_append, &PLATFORM).unwrap()
 }
 
 /// A partition's device tree, found where x0 will point.
@@ -208,8 +210,9 @@ fn the_flash_image_is_the_same_every_time_and_says_where_its_bundle_is() {
     let manifest = demo();
     let image = image::build(&manifest, &program(), &mut guest).unwrap();
     let again = image::build(&demo(), &program(), &mut guest).unwrap();
-    assert!(image.flash() == again.flash());
-    let (flash, file) = (image.flash(), image.linux_image());
+    let board = manifest.board();
+    assert!(image.flash(board) == again.flash(board));
+    let (flash, file) = (image.flash(board), image.bytes());
     assert_eq!(flash.len(), 64 << 20);
     assert!(flash.starts_with(file) && flash[file.len()..].iter().all(|byte| *byte == 0xff));
     let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
@@ -223,19 +226,11 @@ fn the_flash_image_is_the_same_every_time_and_says_where_its_bundle_is() {
 }
 
 #[test]
-fn a_thousand_damaged_bytes_of_the_demo_are_refused() {
+fn damaged_bytes_of_a_bundle_are_refused() {
     let bytes = image::bundle(&demo(), &mut guest).unwrap();
-    let mut place = 1_usize;
-    let mut damaged = bytes.clone();
-    for _ in 0..1000 {
-        // The multiplier of Knuth's MMIX generator: any sequence that spreads will do.
-        place =
-            place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let at = (place >> 20) % bytes.len();
-        damaged[at] ^= 1 << (place % 8);
-        assert!(Bundle::open(&damaged, crc32c::crc32c_append).is_err(), "byte {at}");
-        damaged[at] = bytes[at];
-    }
+    refused_damage(&bytes, &PLATFORM, 1000).unwrap();
+    let error = refused_damage(&bytes[..bytes.len() - 1], &PLATFORM, 1).unwrap_err().to_string();
+    assert!(error.contains("undamaged"), "{error}");
 }
 
 #[test]

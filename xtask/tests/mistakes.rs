@@ -20,6 +20,7 @@ const UNWRITABLE: &[(Rule, &str)] = &[
     (Rule::Magic, "of bytes in flash"),
     (Rule::Format, "of bytes in flash"),
     (Rule::Layout, "of bytes in flash"),
+    (Rule::Arch, "of bytes in flash"),
     (Rule::Length, "of bytes in flash"),
     (Rule::Checksum, "of bytes in flash"),
     (Rule::Table, "of bytes in flash"),

@@ -9,10 +9,11 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::crc32c::{self, Step};
 use crate::layout;
+use crate::platform::Platform;
 use crate::range::Range;
 use crate::records::{
-    ALIGN, ChannelRecord, CpuRecord, DeviceRecord, FORMAT, Header, MAGIC, Name, PartitionFlags,
-    PartitionRecord, SegmentRecord, Span, Table, name, text,
+    ALIGN, ChannelRecord, CpuRecord, DeviceRecord, FORMAT, Header, MAGIC, NAME_LEN, Name,
+    PartitionFlags, PartitionRecord, SegmentRecord, Span, Table, name, text,
 };
 use crate::refusal::{Refusal, Rule};
 use crate::rules;
@@ -20,6 +21,8 @@ use crate::rules;
 /// The tables of a bundle, in flash or about to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables<'a> {
+    /// What the guests see.
+    pub platform: &'a Platform,
     /// Partitions.
     pub partitions: &'a [PartitionRecord],
     /// CPUs of all partitions.
@@ -132,12 +135,12 @@ pub struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    /// Checks the bytes, from the header's first to the payload's last. They
-    /// lie at a multiple of [`ALIGN`].
+    /// Checks the bytes, from the header's first to the payload's last, for guests
+    /// on a platform. They lie at a multiple of [`ALIGN`].
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn open(bytes: &'a [u8], step: Step) -> Result<Self, Refusal> {
+    pub fn open(bytes: &'a [u8], step: Step, platform: &'a Platform) -> Result<Self, Refusal> {
         if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(
                 Refusal::new(Rule::Align).numbers(bytes.as_ptr().addr() as u64, ALIGN as u64)
@@ -145,7 +148,11 @@ impl<'a> Bundle<'a> {
         }
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Refusal::new(Rule::Short))?;
         check_header(bytes, header, step)?;
+        if header.arch != platform.arch {
+            return Err(Refusal::new(Rule::Arch).what(header.arch).other(platform.arch));
+        }
         let tables = Tables {
+            platform,
             partitions: table(bytes, header.partitions, "partitions")?,
             cpus: table(bytes, header.cpus, "cpus")?,
             segments: table(bytes, header.segments, "segments")?,
@@ -247,6 +254,10 @@ fn payload<'a>(bytes: &'a [u8], record: &SegmentRecord) -> Option<&'a [u8]> {
 }
 
 /// A name for a refusal from a short text.
-pub fn label(text: &str) -> Name {
-    name(text).unwrap_or_default()
+#[must_use]
+pub const fn label(text: &str) -> Name {
+    match name(text) {
+        Some(name) => name,
+        None => [0; NAME_LEN],
+    }
 }

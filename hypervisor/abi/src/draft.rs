@@ -9,6 +9,7 @@ use zerocopy::{Immutable, IntoBytes};
 use crate::bundle::Tables;
 use crate::crc32c;
 use crate::layout;
+use crate::platform::Platform;
 use crate::records::{
     ChannelRecord, CpuRecord, DeviceRecord, FORMAT, Header, MAGIC, Name, PartitionRecord,
     SegmentRecord, Span, Table, U32, U64,
@@ -18,8 +19,10 @@ use crate::records::{
 const SEGMENT_ALIGN: usize = 64;
 
 /// A bundle in the making.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Draft {
+    /// What the guests see.
+    pub platform: &'static Platform,
     /// Name of the board.
     pub board: Name,
     /// Partitions; their spans are kept by [`Draft::add`].
@@ -37,10 +40,19 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// An empty one for a board.
+    /// An empty one for a board whose guests see a platform.
     #[must_use]
-    pub fn new(board: Name) -> Self {
-        Self { board, ..Self::default() }
+    pub const fn new(board: Name, platform: &'static Platform) -> Self {
+        Self {
+            platform,
+            board,
+            partitions: Vec::new(),
+            cpus: Vec::new(),
+            segments: Vec::new(),
+            devices: Vec::new(),
+            channels: Vec::new(),
+            payload: Vec::new(),
+        }
     }
 
     /// Adds a partition with its rows; a segment is a guest address and bytes.
@@ -75,6 +87,7 @@ impl Draft {
     #[must_use]
     pub fn tables(&self) -> Tables<'_> {
         Tables {
+            platform: self.platform,
             partitions: &self.partitions,
             cpus: &self.cpus,
             segments: &self.segments,
@@ -105,6 +118,7 @@ impl Draft {
             crc: U32::from(0),
             layout: U64::from(layout::HASH),
             total_len: U64::from(end as u64),
+            arch: self.platform.arch,
             board: self.board,
             partitions: append(&mut out, &self.partitions),
             segments: append(&mut out, &self.segments),

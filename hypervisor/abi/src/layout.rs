@@ -13,6 +13,7 @@ use crate::records::{
 pub const HASH: u64 = hash(&[
     FORMAT as usize,
     size_of::<Header>(),
+    offset_of!(Header, arch),
     offset_of!(Header, board),
     offset_of!(Header, partitions),
     offset_of!(Header, channels),
@@ -37,6 +38,8 @@ pub const HASH: u64 = hash(&[
     offset_of!(DeviceRecord, host),
     offset_of!(DeviceRecord, guest),
     offset_of!(DeviceRecord, size),
+    offset_of!(DeviceRecord, port),
+    offset_of!(DeviceRecord, ports),
     offset_of!(DeviceRecord, interrupts),
     size_of::<ChannelRecord>(),
     offset_of!(ChannelRecord, size),

@@ -3,12 +3,12 @@
 //! must not be what the hypervisor keeps for itself. `xtask` asks the board's
 //! known facts, the kernel what it found at boot. Memory is [`crate::placement`]'s.
 
-use crate::bundle::Tables;
+use crate::bundle::{Partition, Tables};
 use crate::placement::Reserved;
 use crate::range::Range;
-use crate::records::Name;
+use crate::records::{CpuRecord, Name, PartitionFlags};
 use crate::refusal::{Refusal, Rule};
-use crate::rules::{Sink, interrupts, owned};
+use crate::rules::{Sink, interrupts, owned, ports};
 
 /// What there is.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,10 @@ pub struct Machine<'a> {
     pub frames: &'a [Reserved],
     /// Interrupts that the hypervisor keeps, and for what.
     pub interrupts: &'a [(Name, u32)],
+    /// I/O ports that the hypervisor keeps.
+    pub ports: &'a [Reserved],
+    /// The core of each CPU; one that is not listed is its CPU's alone.
+    pub cores: &'a [u32],
 }
 
 /// Checks a bundle's tables against the machine.
@@ -30,6 +34,8 @@ pub fn check(tables: &Tables, machine: &Machine, sink: Sink) {
     devices_are_no_ram(tables, machine, sink);
     devices_are_not_kept(tables, machine, sink);
     interrupts_are_not_kept(tables, machine, sink);
+    ports_are_not_kept(tables, machine, sink);
+    cores_are_not_shared(tables, machine, sink);
 }
 
 /// Checks a bundle's tables against the machine.
@@ -86,6 +92,42 @@ fn interrupts_are_not_kept(tables: &Tables, machine: &Machine, sink: Sink) {
             for (keeper, _) in machine.interrupts.iter().filter(|(_, kept)| *kept == intid) {
                 let refusal = Refusal::new(Rule::InterruptReserved).owner(partition.record.name);
                 sink(refusal.what(device.name).other(*keeper).numbers(intid.into(), 0));
+            }
+        }
+    }
+}
+
+/// A device's ports are not the hypervisor's.
+fn ports_are_not_kept(tables: &Tables, machine: &Machine, sink: Sink) {
+    for (partition, device) in owned(tables) {
+        let range = ports(device);
+        for kept in machine.ports.iter().filter(|kept| kept.range.overlaps(range)) {
+            let refusal = Refusal::new(Rule::PortReserved).owner(partition.record.name);
+            let first = kept.range.start.max(range.start);
+            sink(refusal.what(device.name).other(kept.owner).numbers(first, 0));
+        }
+    }
+}
+
+/// Threads of one core, which can measure each other, are one partition's; or all owners conceded it.
+fn cores_are_not_shared(tables: &Tables, machine: &Machine, sink: Sink) {
+    let core = |cpu: u32| machine.cores.get(cpu as usize);
+    let shares = |partition: &Partition| partition.flags().contains(PartitionFlags::SMT_SHARED);
+    for partition in tables.iter() {
+        for other in tables.iter().take(partition.index) {
+            if shares(&partition) && shares(&other) {
+                continue;
+            }
+            for cpu in partition.cpus().iter().map(|record| record.cpu.get()) {
+                let shared = |taken: &CpuRecord| {
+                    taken.cpu.get() != cpu
+                        && core(cpu).is_some()
+                        && core(taken.cpu.get()) == core(cpu)
+                };
+                if other.cpus().iter().any(shared) {
+                    let refusal = Refusal::new(Rule::CoreShared).owner(partition.record.name);
+                    sink(refusal.other(other.record.name).numbers(cpu.into(), 0));
+                }
             }
         }
     }

@@ -8,7 +8,6 @@
 //! What was placed is disjoint, in RAM, and beside everything reserved.
 
 use crate::bundle::{Tables, label};
-use crate::platform;
 use crate::range::{BLOCK_1G, BLOCK_2M, PAGE, Range};
 use crate::records::{Name, PLACE_AT_BOOT};
 use crate::refusal::{Refusal, Rule};
@@ -96,7 +95,7 @@ pub fn requests(tables: &Tables, ask: &mut dyn FnMut(Request)) {
         ask(ram);
         ask(Request {
             purpose: Purpose::Flash,
-            guest: platform::FLASH,
+            guest: tables.platform.flash.start,
             size: partition.record.rom_size.get(),
             host: PLACE_AT_BOOT,
             ..ram

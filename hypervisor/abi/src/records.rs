@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// First eight bytes of every bundle.
 pub const MAGIC: [u8; 8] = *b"BULKHEAD";
 /// Version of the bundle format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Value of a `host` field whose address the kernel chooses at boot.
 pub const PLACE_AT_BOOT: u64 = u64::MAX;
 /// Bytes of a name, padded with zeros.
@@ -74,10 +74,13 @@ pub type Name = [u8; NAME_LEN];
 
 /// The text as a name, if it is ASCII and fits.
 #[must_use]
-pub fn name(text: &str) -> Option<Name> {
+pub const fn name(text: &str) -> Option<Name> {
     let mut name = [0; NAME_LEN];
-    name.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-    text.is_ascii().then_some(name)
+    match name.split_at_mut_checked(text.len()) {
+        Some((start, _)) if text.is_ascii() => start.copy_from_slice(text.as_bytes()),
+        _ => return None,
+    }
+    Some(name)
 }
 
 /// The name without its padding; `?` if it is no text.
@@ -121,6 +124,8 @@ pub struct Header {
     pub layout: U64,
     /// Bytes from this header to the end of the payload.
     pub total_len: U64,
+    /// Instruction set of the hypervisor and of all guests.
+    pub arch: Name,
     /// Board the manifest was written for.
     pub board: Name,
     /// Table of [`PartitionRecord`].
@@ -147,6 +152,8 @@ bitflags::bitflags! {
         const IDENTITY = 1 << 1;
         /// A device may write anywhere (`dma = "unprotected"`).
         const UNPROTECTED_DMA = 1 << 2;
+        /// Threads of a core may be in another such partition (`smt = "shared"`).
+        const SMT_SHARED = 1 << 3;
     }
 }
 
@@ -158,7 +165,7 @@ pub struct PartitionRecord {
     pub name: Name,
     /// Bits of [`PartitionFlags`].
     pub flags: U32,
-    /// INTIDs that the guest's distributor shows: a multiple of 32.
+    /// Interrupts that the guest's distributor or I/O APIC shows.
     pub intids: U32,
     /// RAM: first guest address.
     pub memory_guest: U64,
@@ -166,11 +173,11 @@ pub struct PartitionRecord {
     pub memory_host: U64,
     /// RAM: bytes, a multiple of 4 KiB.
     pub memory_size: U64,
-    /// Read-only flash at [`crate::platform::FLASH`]: bytes, zero if none, a multiple of 4 KiB. Placed at boot.
+    /// Read-only flash where the platform has it: bytes, zero if none, a multiple of 4 KiB. Placed at boot.
     pub rom_size: U64,
     /// First instruction, a guest address.
     pub entry: U64,
-    /// Value of x0 at entry (a device tree's guest address).
+    /// Value of x0 (a device tree's guest address) or of EBX at entry.
     pub argument: U64,
     /// Its vCPUs, in order, in the cpus table.
     pub cpus: Span,
@@ -210,9 +217,13 @@ pub struct DeviceRecord {
     pub host: U64,
     /// Registers: first guest address, a multiple of 4 KiB.
     pub guest: U64,
-    /// Registers: bytes, a multiple of 4 KiB.
+    /// Registers: bytes, a multiple of 4 KiB; zero for a device that has ports alone.
     pub size: U64,
-    /// INTIDs, the same for host and guest; zero is none.
+    /// First I/O port, the same for host and guest.
+    pub port: U32,
+    /// I/O ports; zero if none.
+    pub ports: U32,
+    /// INTIDs or inputs of the I/O APIC, the same for host and guest; zero is none.
     pub interrupts: [U32; 4],
 }
 
@@ -236,7 +247,7 @@ pub struct ChannelRecord {
 pub struct ChannelEnd {
     /// Row in the partitions table.
     pub partition: U32,
-    /// INTID of the bell.
+    /// INTID of the bell, or its input of the I/O APIC.
     pub interrupt: U32,
     /// Guest address of the register page.
     pub registers: U64,

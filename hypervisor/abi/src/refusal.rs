@@ -39,6 +39,8 @@ rules! {
     Format => "bundle: format {n}, this kernel reads {limit}",
     /// Another build wrote it.
     Layout => "bundle: written by another build of xtask",
+    /// For another architecture.
+    Arch => "bundle: written for {what}, this kernel is for {other}",
     /// Cut or extended.
     Length => "bundle: {n} bytes in flash, {limit} in its header",
     /// Damaged.
@@ -73,14 +75,16 @@ rules! {
     NoMemory => "partition {owner} has no memory",
     /// Memory ends behind the last guest address.
     MemoryHigh => "memory of partition {owner} ends at {at}, guest addresses at {to}",
+    /// Memory starts where the platform has none.
+    MemoryStart => "memory of partition {owner} starts at {at}, on this platform it starts at {to}",
     /// Memory where the platform has something else.
     MemoryOnPlatform => "memory of partition {owner} covers the platform's {what} at {at}",
     /// Two pinned memories overlap.
     MemoryOverlap => "memory of partition {owner} overlaps that of partition {other} at {at}",
     /// `identity` with two addresses.
     Identity => "memory of partition {owner} is at guest {at} but at host {to}, with identity",
-    /// The distributor cannot show that many.
-    Intids => "partition {owner} shows {n} interrupts, not a multiple of 32 up to {limit}",
+    /// The interrupt controller cannot show that many.
+    Intids => "partition {owner} shows {n} interrupts, its controller has whole registers of them up to {limit}",
     /// Read-only flash that is too large or no whole pages.
     Rom => "flash image of partition {owner} has {size}, at most {most}",
     /// A segment leaves its partition's memory.
@@ -99,8 +103,14 @@ rules! {
     DeviceTwice => "device {what} belongs to partition {owner} and to partition {other}",
     /// A device is listed twice or two of a partition overlap.
     DeviceRepeated => "device {what} is listed twice in partition {owner}",
+    /// Ports that do not exist.
+    PortRange => "ports of device {what} at {at} are none that partition {owner} can have",
+    /// Ports where the platform has something else.
+    PortOnPlatform => "ports of device {what} cover the {other} of partition {owner} at {at}",
+    /// Ports have two owners.
+    PortTwice => "port {at} of device {what} belongs to partition {owner} and to partition {other}",
     /// No such interrupt in that partition.
-    InterruptRange => "interrupt {n} of {what} is none that partition {owner} shows (32 to {limit})",
+    InterruptRange => "interrupt {n} of {what} is none that partition {owner} shows (up to {limit})",
     /// An interrupt has two owners.
     InterruptTwice => "interrupt {n} of device {what} belongs to partition {owner} and to partition {other}",
     /// An interrupt of a partition has two uses.
@@ -121,10 +131,14 @@ rules! {
     ChannelOverlap => "channel {what} overlaps channel {other} in partition {owner}",
     /// The machine has fewer CPUs.
     CpuAbsent => "partition {owner} wants CPU {n}, the machine has 0 to {limit}",
+    /// Two partitions on one core.
+    CoreShared => "CPU {n} of partition {owner} is a thread of a core that partition {other} runs on too",
     /// A device that is memory.
     DeviceOnRam => "device {what} of partition {owner} covers the machine's RAM at {at}",
     /// A device the hypervisor uses.
     DeviceReserved => "device {what} of partition {owner} covers {other}, which Bulkhead keeps",
+    /// A port the hypervisor uses.
+    PortReserved => "port {at} of device {what} in partition {owner} is {other}'s, which Bulkhead keeps",
     /// An interrupt the hypervisor uses.
     InterruptReserved => "interrupt {n} of device {what} in partition {owner} is {other}'s, which Bulkhead keeps",
     /// Pinned where no RAM is.

@@ -8,12 +8,13 @@ mod example;
 
 use abi::bundle::Bundle;
 use abi::crc32c::{of_bundle, software};
+use abi::platform::PLATFORM;
 use abi::records::Header;
 use abi::refusal::{Refusal, Rule};
 use proptest::prelude::*;
 
 fn open(bytes: &[u8]) -> Result<Bundle<'_>, Refusal> {
-    Bundle::open(bytes, software)
+    Bundle::open(bytes, software, &PLATFORM)
 }
 
 /// Makes the checksum right, as somebody with bad intent would.
@@ -100,7 +101,7 @@ fn the_first_thing_that_is_wrong_is_told() {
         open(&damaged).unwrap_err().to_string()
     };
     assert_eq!(refused(0), "bundle: does not begin with BULKHEAD");
-    assert_eq!(refused(8), "bundle: format 0, this kernel reads 1");
+    assert_eq!(refused(8), "bundle: format 3, this kernel reads 2");
     assert_eq!(refused(16), "bundle: written by another build of xtask");
     assert!(refused(24).starts_with("bundle: "));
     assert!(refused(400).starts_with("bundle: damaged, CRC-32C 0x"));

@@ -10,7 +10,7 @@ use abi::crc32c::software;
 use abi::draft::Draft;
 use abi::machine::{self, Machine};
 use abi::placement::Reserved;
-use abi::platform::{CHANNEL_MEMORY, RAM};
+use abi::platform::{CHANNEL_MEMORY, PLATFORM, RAM};
 use abi::range::Range;
 use abi::records::name;
 use abi::refusal::Rule;
@@ -20,12 +20,12 @@ fn refused(change: impl FnOnce(&mut Draft)) -> String {
     let mut draft = example::draft();
     change(&mut draft);
     let bytes = draft.write();
-    Bundle::open(&bytes, software).unwrap_err().to_string()
+    Bundle::open(&bytes, software, &PLATFORM).unwrap_err().to_string()
 }
 
 #[test]
 fn partitions() {
-    assert_eq!(refused(|draft| *draft = Draft::new(draft.board)), "no partition");
+    assert_eq!(refused(|draft| *draft = Draft::new(draft.board, draft.platform)), "no partition");
     let many = |draft: &mut Draft| draft.partitions = vec![draft.partitions[0]; 256];
     assert_eq!(refused(many), "256 partitions, at most 255");
     let rows = |draft: &mut Draft| draft.partitions[1].cpus.first = 1.into();
@@ -150,8 +150,9 @@ fn images() {
 fn devices() {
     let shown = |intids: u32| move |draft: &mut Draft| draft.partitions[0].intids = intids.into();
     for intids in [0, 32, 65, 320] {
-        let message =
-            format!("partition alpha shows {intids} interrupts, not a multiple of 32 up to 288");
+        let message = format!(
+            "partition alpha shows {intids} interrupts, its controller has whole registers of them up to 288"
+        );
         assert_eq!(refused(shown(intids)), message);
     }
     let size = |draft: &mut Draft| draft.devices[0].size = 0x800.into();
@@ -185,11 +186,11 @@ fn interrupts() {
     let intid = |intid: u32| move |draft: &mut Draft| draft.devices[0].interrupts[2] = intid.into();
     assert_eq!(
         refused(intid(64)),
-        "interrupt 64 of rtc is none that partition beta shows (32 to 63)"
+        "interrupt 64 of rtc is none that partition beta shows (up to 63)"
     );
     assert_eq!(
         refused(intid(27)),
-        "interrupt 27 of rtc is none that partition beta shows (32 to 63)"
+        "interrupt 27 of rtc is none that partition beta shows (up to 63)"
     );
     assert_eq!(
         refused(intid(33)),
@@ -261,7 +262,7 @@ fn channels() {
     let interrupt = change(|two| two.ends[1].interrupt = 64.into());
     assert_eq!(
         refused(interrupt),
-        "interrupt 64 of two is none that partition alpha shows (32 to 63)"
+        "interrupt 64 of two is none that partition alpha shows (up to 63)"
     );
 }
 
@@ -270,7 +271,7 @@ fn the_machine() {
     let draft = example::draft();
     let tables = draft.tables();
     let ram = [Range::new(RAM, 0x4000_0000)];
-    let good = Machine { cpus: 4, ram: &ram, frames: &[], interrupts: &[] };
+    let good = Machine { cpus: 4, ram: &ram, frames: &[], interrupts: &[], ports: &[], cores: &[] };
     assert!(machine::first(&tables, &good).is_ok());
     let refused = |machine: Machine| machine::first(&tables, &machine).unwrap_err().to_string();
     assert_eq!(
@@ -296,8 +297,12 @@ fn the_machine() {
 
 #[test]
 fn every_rule_is_broken_in_some_test() {
-    let tests =
-        concat!(include_str!("rules.rs"), include_str!("bundle.rs"), include_str!("placement.rs"));
+    let tests = concat!(
+        include_str!("rules.rs"),
+        include_str!("pc.rs"),
+        include_str!("bundle.rs"),
+        include_str!("placement.rs")
+    );
     for rule in Rule::ALL {
         let words = rule.sentence().split(['{', '}']).max_by_key(|words| words.len()).unwrap();
         assert!(tests.contains(words.trim()), "no test expects {rule:?}: {words}");

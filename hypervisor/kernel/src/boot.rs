@@ -35,6 +35,10 @@ pub struct Machine {
     pub frames: Vec<Reserved>,
     /// Interrupts that it keeps.
     pub interrupts: Vec<(Name, u32)>,
+    /// I/O ports that it keeps.
+    pub ports: Vec<Reserved>,
+    /// The core of each CPU, where CPUs are threads.
+    pub cores: Vec<u32>,
     /// The bundle, not yet checked.
     pub bundle: &'static [u8],
     /// What starts the other CPUs.
@@ -72,7 +76,7 @@ pub fn refuse(why: fmt::Arguments<'_>) -> ! {
 /// Checks the bundle, and that the machine has what it asks for.
 #[inline(never)]
 fn open(machine: &Machine) -> Bundle<'static> {
-    let bundle = match Bundle::open(machine.bundle, arch::crc32c) {
+    let bundle = match Bundle::open(machine.bundle, arch::crc32c, &arch::PLATFORM) {
         Ok(bundle) => bundle,
         Err(refusal) => refuse(format_args!("{refusal}")),
     };
@@ -81,6 +85,8 @@ fn open(machine: &Machine) -> Bundle<'static> {
         ram: &machine.ram,
         frames: &machine.frames,
         interrupts: &machine.interrupts,
+        ports: &machine.ports,
+        cores: &machine.cores,
     };
     if let Err(refusal) = machine::first(&bundle.tables(), &facts) {
         refuse(format_args!("{refusal}"));

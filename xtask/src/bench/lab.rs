@@ -79,7 +79,8 @@ impl<'a> Lab<'a> {
     pub(super) fn run(&mut self, product: &Product, run: &Run) -> Result<(String, Counts)> {
         let options =
             Options { cpu: Some(CPU.to_owned()), cpus: Some(run.cpus), ..Options::default() };
-        let mut command = product.emulator(None)?.command(product.file(options.boot), &options);
+        let emulator = product.emulator(None)?;
+        let mut command = emulator.command(product.file(emulator.way(options.boot)?)?, &options);
         let out =
             made(self.workspace.target().join("bench"))?.join(format!("{}.counts", product.name));
         // An old file would pass for this run's.

@@ -53,7 +53,7 @@ fn boot(lab: &mut Lab, measured: &mut Measured, name: &str) -> Result<super::cou
 fn bare(lab: &mut Lab, product: &Product, name: &str) -> Result<i64> {
     let built = lab.builder.build("bench-linux")?;
     let tree = made(lab.workspace.target().join("bench"))?.join(format!("{name}.dtb"));
-    let flash = std::fs::read(product.file(Boot::Flash)).context("reading the flash image")?;
+    let flash = std::fs::read(product.file(Boot::Flash)?).context("reading the flash image")?;
     let blob = device_tree(&flash).context("the flash image has no device tree")?;
     std::fs::write(&tree, blob).with_context(|| tree.display().to_string())?;
     let own = product.manifest.partitions().first().and_then(|partition| partition.cmdline.clone());

@@ -3,7 +3,7 @@
 //! that comes of it.
 
 use crate::failure::mistake;
-use crate::packages::{QEMU_ARM, Tool};
+use crate::packages::{QEMU_ARM, QEMU_X86, Tool};
 use crate::scenario::format::Boot;
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -31,10 +31,9 @@ pub struct Emulator {
     pub cpus: u32,
     /// Memory, as the program takes it.
     pub memory: String,
-    /// Arguments that boot from flash at the reset vector; `{file}` is its image.
-    pub flash: Vec<String>,
-    /// Arguments that start the same image as a Linux `Image`.
-    pub image: Vec<String>,
+    /// Arguments for each way into the machine; `{file}` is what boots. The first
+    /// one in the order of [`Boot`] is taken if nobody says which.
+    pub boot: BTreeMap<Boot, Vec<String>>,
 }
 
 /// The part of a `board.toml` that is read here; `manifest::board` reads the rest.
@@ -67,7 +66,7 @@ pub struct Options {
     /// Memory.
     pub memory: Option<String>,
     /// The way into the machine.
-    pub boot: Boot,
+    pub boot: Option<Boot>,
     /// More arguments, after those of the table.
     pub more: Vec<String>,
     /// Wait for a debugger on TCP port 1234.
@@ -75,7 +74,25 @@ pub struct Options {
 }
 
 impl Emulator {
-    /// The command that boots a flash image.
+    /// The way into the machine that was chosen, or the first.
+    pub fn way(&self, chosen: Option<Boot>) -> Result<Boot> {
+        let mut ways = self.boot.keys().copied();
+        let way = match chosen {
+            None => ways.next(),
+            Some(chosen) => ways.find(|way| *way == chosen),
+        };
+        way.ok_or_else(|| {
+            let ways: Vec<&str> = self.boot.keys().map(|way| way.word()).collect();
+            let chosen = chosen.map_or("nothing", Boot::word);
+            mistake(format!(
+                "{} does not boot from {chosen} on this board; it does from: {}",
+                self.program,
+                ways.join(", ")
+            ))
+        })
+    }
+
+    /// The command that boots a file.
     pub fn command(&self, image: &Path, options: &Options) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -84,12 +101,9 @@ impl Emulator {
             .args(["-smp", &options.cpus.unwrap_or(self.cpus).to_string()])
             .args(["-m", options.memory.as_deref().unwrap_or(&self.memory)])
             .args(&options.more);
-        let way = match options.boot {
-            Boot::Flash => &self.flash,
-            Boot::Image => &self.image,
-        };
         let image = image.display().to_string();
-        command.args(way.iter().map(|argument| argument.replace(FILE, &image)));
+        let way = self.way(options.boot).ok().and_then(|way| self.boot.get(&way));
+        command.args(way.into_iter().flatten().map(|argument| argument.replace(FILE, &image)));
         if options.gdb {
             command.args(["-s", "-S"]);
         }
@@ -97,8 +111,11 @@ impl Emulator {
     }
 
     /// What must be installed for it.
-    pub fn tool(&self) -> &'static Tool {
-        &QEMU_ARM
+    pub fn tools(&self) -> &'static [&'static Tool] {
+        match self.program.as_str() {
+            "qemu-system-x86_64" => &[&QEMU_X86],
+            _ => &[&QEMU_ARM],
+        }
     }
 }
 
@@ -110,7 +127,8 @@ mod tests {
     fn table() -> Emulator {
         let text = "program = 'qemu-system-aarch64'\narguments = ['-M', 'virt']\n\
             cpu = 'cortex-a57'\ncpus = 4\nmemory = '2G'\n\
-            flash = ['-drive', 'if=pflash,format=raw,file={file}']\nimage = ['-kernel', '{file}']";
+            boot = { flash = ['-drive', 'if=pflash,format=raw,file={file}'], \
+            image = ['-kernel', '{file}'] }";
         toml::from_str(text).unwrap()
     }
 
@@ -130,7 +148,7 @@ mod tests {
             cpu: Some("max".into()),
             cpus: Some(8),
             memory: Some("1G".into()),
-            boot: Boot::Image,
+            boot: Some(Boot::Image),
             more: vec!["-M".into(), "secure=on".into()],
             gdb: true,
         };

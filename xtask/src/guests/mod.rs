@@ -7,8 +7,9 @@ pub mod recipe;
 use crate::cargo;
 use crate::image::GuestFiles;
 use crate::manifest::ImageKind;
+use crate::manifest::board::Arch;
 use crate::packages::debian::{Cache, Package};
-use crate::packages::{GCC_ARM64, Installer};
+use crate::packages::{GCC_ARM64, GCC_X86, Installer, rust};
 use crate::process;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result};
@@ -17,8 +18,13 @@ use recipe::{Build, Linux, Recipe};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The architecture of the guests' Debian packages, in Debian's words.
-const ARCHITECTURE: &str = "arm64";
+/// An instruction set in Debian's words.
+fn architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Aarch64 => "arm64",
+        Arch::X86_64 => "amd64",
+    }
+}
 
 /// A guest whose files are there.
 #[derive(Clone, Debug)]
@@ -59,9 +65,9 @@ impl<'a> Builder<'a> {
         Ok(Self { workspace, installer, packages: Cache::open(workspace)?, programs: Vec::new() })
     }
 
-    /// Builds a guest by its folder's name.
-    pub fn build(&mut self, guest: &str) -> Result<Built> {
-        let recipe = Recipe::read(self.workspace, guest)?;
+    /// Builds a guest by its folder's name, for an instruction set.
+    pub fn build(&mut self, guest: &str, arch: Arch) -> Result<Built> {
+        let recipe = Recipe::read(self.workspace, guest, arch)?;
         let mut built = Built {
             kind: recipe.kind,
             image: PathBuf::new(),
@@ -69,31 +75,42 @@ impl<'a> Builder<'a> {
             cmdline: recipe.cmdline.clone(),
             packages: Vec::new(),
         };
-        self.fill(guest, &recipe, &mut built).with_context(|| format!("guest {guest}"))?;
+        self.fill(guest, arch, &recipe, &mut built).with_context(|| format!("guest {guest}"))?;
         Ok(built)
     }
 
     /// Makes `NAME.elf` and `NAME.bin` in a folder of `NAME.S`, with Debian's
     /// assembler and linker: images that none of our build files had a hand in.
-    pub fn assemble(&self, source: &Path, folder: &Path) -> Result<()> {
-        self.installer.need(&[&GCC_ARM64])?;
+    pub fn assemble(&self, arch: Arch, source: &Path, folder: &Path) -> Result<()> {
+        let (compiler, text) = match arch {
+            Arch::Aarch64 => (&GCC_ARM64, "-Wl,-Ttext=0x40100000"),
+            Arch::X86_64 => (&GCC_X86, "-Wl,-Ttext=0x100000"),
+        };
+        self.installer.need(&[compiler])?;
+        let tools = compiler.program().trim_end_matches("gcc");
         let stem = source.file_stem().unwrap_or_default();
         let executable = folder.join(stem).with_extension("elf");
-        let mut link = Command::new("aarch64-linux-gnu-gcc");
-        link.args(["-nostdlib", "-static", "-Wl,-Ttext=0x40100000", "-Wl,--build-id=none", "-o"]);
+        let mut link = Command::new(compiler.program());
+        link.args(["-nostdlib", "-static", text, "-Wl,--build-id=none", "-o"]);
         process::output(link.arg(&executable).arg(source))?;
-        let mut copy = Command::new("aarch64-linux-gnu-objcopy");
+        let mut copy = Command::new(format!("{tools}objcopy"));
         copy.args(["--output-target", "binary"]).arg(&executable);
         process::output(copy.arg(executable.with_extension("bin"))).map(|_| ())
     }
 
     /// Makes the files of a guest.
-    fn fill(&mut self, guest: &str, recipe: &Recipe, built: &mut Built) -> Result<()> {
+    fn fill(
+        &mut self,
+        guest: &str,
+        arch: Arch,
+        recipe: &Recipe,
+        built: &mut Built,
+    ) -> Result<()> {
         match &recipe.build {
             Build::Cargo(program) => built.image = self.program(&program.recipe())?,
-            Build::Linux(linux) => self.linux(guest, linux, built)?,
+            Build::Linux(linux) => self.linux(guest, arch, linux, built)?,
             Build::File(file) => {
-                let (files, package) = self.packages.fetch(&file.debian, ARCHITECTURE)?;
+                let (files, package) = self.packages.fetch(&file.debian, architecture(arch))?;
                 built.image = existing(&files, &[&file.file])?;
                 built.packages.push(package);
             }
@@ -110,6 +127,7 @@ impl<'a> Builder<'a> {
         if self.compiles_c(&recipe.package) {
             self.installer.need(&[&GCC_ARM64])?;
         }
+        rust::need_target(self.installer, &recipe.target)?;
         let executable = recipe.build(self.workspace)?;
         let copy = made(self.workspace.target().join("programs"))?.join(recipe.name());
         std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
@@ -130,11 +148,18 @@ impl<'a> Builder<'a> {
 
     /// Debian's kernel as it is, and a first root with busybox, the guest's
     /// init script and its programs.
-    fn linux(&mut self, guest: &str, linux: &Linux, built: &mut Built) -> Result<()> {
-        let (kernel, package) = self.packages.fetch(&linux.debian, ARCHITECTURE)?;
+    fn linux(
+        &mut self,
+        guest: &str,
+        arch: Arch,
+        linux: &Linux,
+        built: &mut Built,
+    ) -> Result<()> {
+        let debian = architecture(arch);
+        let (kernel, package) = self.packages.fetch(&linux.debian, debian)?;
         built.image = existing(&kernel, &[&format!("boot/vmlinuz-{}", release(&package))])?;
         built.packages.push(package);
-        let (files, package) = self.packages.fetch(&linux.busybox, ARCHITECTURE)?;
+        let (files, package) = self.packages.fetch(&linux.busybox, debian)?;
         let busybox = existing(&files, &["bin/busybox", "usr/bin/busybox"])?;
         built.packages.push(package);
 
@@ -149,7 +174,7 @@ impl<'a> Builder<'a> {
             root.program(&format!("bin/{}", program.cargo), &read(&executable)?);
         }
         root.program("init", &read(&self.workspace.guest(guest).join(&linux.init))?);
-        let initrd = self.workspace.built_guest(guest)?.join("initrd.cpio");
+        let initrd = self.workspace.built_guest(guest)?.join(format!("initrd-{debian}.cpio"));
         std::fs::write(&initrd, root.finish()).with_context(|| initrd.display().to_string())?;
         built.initrd = Some(initrd);
         Ok(())

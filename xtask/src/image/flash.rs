@@ -12,7 +12,7 @@ use abi::range::Range;
 use anyhow::{Context, Result, ensure};
 
 use super::{elf, linux};
-use crate::manifest::board::Board;
+use crate::manifest::board::{Arch, Board};
 
 /// Where the boot record lies in the program.
 const RECORD_AT: usize = 64;
@@ -27,7 +27,7 @@ const ROOM: u64 = 4 << 20;
 
 /// The program as one flat block: its segments where they are linked, the first one's address being offset 0.
 pub(crate) fn flatten(kernel: &[u8]) -> Result<Vec<u8>> {
-    let file = elf::read(kernel)
+    let file = elf::read(kernel, Arch::Aarch64)
         .map_err(|trouble| anyhow::anyhow!("the hypervisor's program is {}", trouble.message))?;
     let filled = || file.loads.iter().filter(|load| !load.bytes.is_empty());
     let first = filled().map(|load| load.run).min().context("the hypervisor's program is empty")?;

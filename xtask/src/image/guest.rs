@@ -14,6 +14,7 @@ use abi::range::{BLOCK_2M, PAGE, Range};
 use super::tree::{self, Chosen};
 use super::unpack::unpack;
 use super::{elf, linux};
+use crate::manifest::board::Arch;
 use crate::manifest::mistake::Kind;
 use crate::manifest::units::Size;
 use crate::manifest::{ImageKind, Manifest, Partition};
@@ -51,6 +52,8 @@ pub(crate) struct Source<'a> {
     pub(crate) load: u64,
     /// The first instruction of a `raw` image.
     pub(crate) entry: u64,
+    /// The bits of that instruction, on x86.
+    pub(crate) mode: u32,
 }
 
 /// What the kernel copies and where it starts.
@@ -60,7 +63,7 @@ pub(crate) struct Reduced {
     pub(crate) segments: Vec<(u64, Vec<u8>)>,
     /// The first instruction.
     pub(crate) entry: u64,
-    /// x0 there.
+    /// x0 there, or EBX.
     pub(crate) argument: u64,
     /// Bytes of read-only flash.
     pub(crate) rom_size: u64,
@@ -136,7 +139,7 @@ impl<'a> Reducer<'a> {
     }
 
     fn elf(&self) -> Result<Reduced, Trouble> {
-        let file = elf::read(self.source.image)?;
+        let file = elf::read(self.source.image, Arch::Aarch64)?;
         let taken: Vec<Range> = file.loads.iter().map(elf::Load::range).collect();
         let filled = file.loads.iter().filter(|load| !load.bytes.is_empty());
         let segments = filled.map(|load| (load.place, load.bytes.to_vec())).collect();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From a checked manifest and built guests to the flash image: every guest is
-//! reduced to segments, its device tree written, and all of it put behind the
-//! hypervisor's program.
+//! From a checked manifest and built guests to what boots: every guest is reduced
+//! to segments, its device tree or ACPI tables written, and all of it put behind
+//! the hypervisor's program.
 //!
 //! The same inputs give the same bytes.
 
@@ -9,6 +9,7 @@ mod elf;
 mod flash;
 mod guest;
 mod linux;
+mod pc;
 mod tree;
 mod unpack;
 
@@ -17,6 +18,7 @@ use std::ops::Range;
 use abi::draft::Draft;
 use anyhow::{Context, Result};
 
+use crate::manifest::board::{Arch, Board};
 use crate::manifest::mistake::{Kind, Mistakes};
 use crate::manifest::units::Size;
 use crate::manifest::{Guest, Image, ImageKind, Manifest, Partition};
@@ -38,24 +40,23 @@ pub struct GuestFiles {
 /// Builds a guest by the name of its folder in guests/.
 pub type Guests<'a> = &'a mut dyn FnMut(&str) -> Result<GuestFiles>;
 
-/// What is written to the device.
+/// The hypervisor's program with the bundle: on Arm a flash image, on x86 an ELF file.
 #[derive(Clone, Debug)]
-pub struct FlashImage {
+pub struct Program {
     bytes: Vec<u8>,
     bundle: Range<usize>,
-    flash: usize,
 }
 
-impl FlashImage {
+impl Program {
     /// The bytes of the board's whole flash: the rest is as if erased.
-    pub fn flash(&self) -> Vec<u8> {
+    pub fn flash(&self, board: &Board) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        bytes.resize(self.flash, guest::ERASED);
+        bytes.resize(usize::try_from(board.flash).unwrap_or(0).max(bytes.len()), guest::ERASED);
         bytes
     }
 
-    /// The same as a Linux `Image`, without what is erased.
-    pub fn linux_image(&self) -> &[u8] {
+    /// The same without what is erased: a Linux `Image`, or an ELF file.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -70,17 +71,17 @@ impl FlashImage {
     }
 }
 
-/// Builds the flash image.
+/// Builds program and bundle.
 ///
 /// # Errors
 /// [`Mistakes`] for what the manifest's author can mend; else what failed.
-pub fn build(manifest: &Manifest, kernel: &[u8], guests: Guests) -> Result<FlashImage> {
-    let program = flash::flatten(kernel)?;
+pub fn build(manifest: &Manifest, kernel: &[u8], guests: Guests) -> Result<Program> {
     let bundle = bundle(manifest, guests)?;
-    let (bytes, bundle) = flash::join(program, &bundle, manifest.board())?;
-    let flash =
-        usize::try_from(manifest.board().flash).context("the board's flash is too large")?;
-    if bytes.len() > flash {
+    let (bytes, bundle) = match manifest.board().arch {
+        Arch::Aarch64 => flash::join(flash::flatten(kernel)?, &bundle, manifest.board())?,
+        Arch::X86_64 => pc::program::join(kernel, &bundle)?,
+    };
+    if bytes.len() as u64 > manifest.board().flash {
         let message = format!(
             "flash image has {} bytes, the flash of board {} has {}",
             bytes.len(),
@@ -92,7 +93,7 @@ pub fn build(manifest: &Manifest, kernel: &[u8], guests: Guests) -> Result<Flash
         mistakes.push(manifest.board_mistake(Kind::FlashTooSmall, message, cure));
         return Err(mistakes.into());
     }
-    Ok(FlashImage { bytes, bundle, flash })
+    Ok(Program { bytes, bundle })
 }
 
 /// Builds the bundle alone.
@@ -140,14 +141,14 @@ fn reduce(
     partition: &Partition,
     files: &GuestFiles,
 ) -> Result<Reduced, Trouble> {
-    let (load, entry) = match &partition.guest {
-        Guest::Image(image) => (image.load, image.entry),
+    let (load, entry, mode) = match &partition.guest {
+        Guest::Image(image) => (image.load, image.entry, image.mode),
         Guest::Folder(_) if files.kind == ImageKind::Raw => {
             let cure =
                 "write it as a table: `guest = { image = …, kind = \"raw\", load = …, entry = … }`";
             return Err(Trouble::new(Kind::WrongValue, "a raw image without addresses", cure));
         }
-        Guest::Folder(_) => (0, 0),
+        Guest::Folder(_) => (0, 0, 0),
     };
     let source = Source {
         kind: files.kind,
@@ -156,13 +157,17 @@ fn reduce(
         cmdline: partition.cmdline.as_deref().unwrap_or(&files.cmdline),
         load,
         entry,
+        mode,
     };
-    Reducer::new(manifest, row, partition, source).reduce()
+    match manifest.board().arch {
+        Arch::Aarch64 => Reducer::new(manifest, row, partition, source).reduce(),
+        Arch::X86_64 => pc::reduce(manifest, row, partition, &source),
+    }
 }
 
 /// The tables with their images.
 fn fill(empty: &Draft, reduced: Vec<Reduced>) -> Draft {
-    let mut draft = Draft::new(empty.board);
+    let mut draft = Draft::new(empty.board, empty.platform);
     draft.channels.clone_from(&empty.channels);
     for (partition, guest) in empty.tables().iter().zip(reduced) {
         let mut record = *partition.record;

@@ -3,10 +3,12 @@
 
 use abi::machine::Machine;
 use abi::placement::Reserved;
+use abi::platform::{self, Platform};
 use abi::range::Range;
 use abi::records::{self, Name};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::mistake::Kind;
 use super::read::{At, Named, Read, Reader, Value, record, words};
 use super::units::Size;
 
@@ -16,15 +18,17 @@ record! {
         /// The folder's name.
         name: At<String>,
         /// Instruction set.
-        arch: Arch,
+        arch: At<Arch>,
         /// CPUs, at most.
         cpus: At<u32>,
-        /// Bytes of flash.
+        /// Threads of a core, which have consecutive numbers; 1 if left out.
+        threads: Option<u32>,
+        /// Bytes of flash; on x86 of hypervisor and bundle together.
         flash: Size,
-        /// Where the device tree lies when the machine starts from flash.
-        device_tree: u64,
-        /// Where the hypervisor keeps its data when it starts from flash.
-        home: Area,
+        /// On Arm: where the device tree lies when the machine starts from flash.
+        device_tree: Option<u64>,
+        /// On Arm: where the hypervisor keeps its data when it starts from flash.
+        home: Option<Area>,
         /// What keeps a device's DMA inside its partition.
         iommu: Iommu,
         /// RAM as it is known before boot.
@@ -54,11 +58,23 @@ record! {
     /// Registers and interrupts.
     Frame is "kept device" {
         /// First address of the registers.
-        start: u64,
+        start: Option<u64>,
         /// Bytes of the registers.
-        size: Size,
+        size: Option<Size>,
+        /// I/O ports.
+        ports: Option<Ports>,
         /// INTIDs.
         interrupts: Option<Vec<u32>>,
+    }
+}
+
+record! {
+    /// A range of I/O ports.
+    Ports is "ports" {
+        /// First port.
+        first: u32,
+        /// How many.
+        count: u32,
     }
 }
 
@@ -66,12 +82,14 @@ record! {
     /// A device that a partition can be given.
     DeviceFile is "device" {
         /// First address of the registers.
-        start: u64,
+        start: Option<u64>,
         /// Bytes of the registers.
-        size: Size,
+        size: Option<Size>,
+        /// I/O ports.
+        ports: Option<Ports>,
         /// INTIDs, level-triggered, at most four.
         interrupts: Option<At<Vec<u32>>>,
-        /// The device tree's `compatible`.
+        /// The device tree's `compatible`; on x86 the ACPI identifier.
         compatible: Vec<String>,
         /// Whether its node needs the bus clock.
         clock: Option<bool>,
@@ -85,6 +103,8 @@ words! {
     Arch {
         /// Arm, 64 bits.
         Aarch64 = "aarch64",
+        /// Intel and AMD, 64 bits.
+        X86_64 = "x86_64",
     }
 }
 
@@ -93,6 +113,16 @@ words! {
     Iommu {
         /// Nothing.
         None = "none",
+    }
+}
+
+impl Arch {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "aarch64",
+            Self::X86_64 => "x86_64",
+        }
     }
 }
 
@@ -121,8 +151,10 @@ impl JsonSchema for Foreign {
 pub struct Device {
     /// Its name.
     pub name: String,
-    /// Its registers.
+    /// Its registers; no bytes if it has none.
     pub registers: Range,
+    /// Its I/O ports; none if it has none.
+    pub ports: Range,
     /// Its interrupts.
     pub interrupts: Vec<u32>,
     /// The device tree's `compatible`.
@@ -138,13 +170,17 @@ pub struct Device {
 pub struct Board {
     /// Its name.
     pub name: String,
+    /// Instruction set.
+    pub arch: Arch,
     /// CPUs, at most.
     pub cpus: u32,
-    /// Bytes of flash.
+    /// The core of each CPU.
+    pub cores: Vec<u32>,
+    /// Bytes of flash; on x86 of hypervisor and bundle together.
     pub flash: u64,
-    /// Where the device tree lies at reset.
+    /// Where the device tree lies at reset, on Arm.
     pub device_tree: u64,
-    /// Where the hypervisor keeps its data when started from flash.
+    /// Where the hypervisor keeps its data when started from flash, on Arm.
     pub home: Range,
     /// What keeps a device's DMA inside its partition.
     pub iommu: Iommu,
@@ -156,6 +192,8 @@ pub struct Board {
     pub frames: Vec<Reserved>,
     /// Interrupts that the hypervisor keeps.
     pub interrupts: Vec<(Name, u32)>,
+    /// I/O ports that the hypervisor keeps.
+    pub ports: Vec<Reserved>,
     /// Devices that a partition can be given.
     pub devices: Vec<Device>,
 }
@@ -174,6 +212,8 @@ impl Board {
             ram: &self.ram,
             frames: &self.frames,
             interrupts: &self.interrupts,
+            ports: &self.ports,
+            cores: &self.cores,
         }
     }
 
@@ -187,6 +227,14 @@ impl Board {
     /// A device by its name.
     pub fn device(&self, name: &str) -> Option<&Device> {
         self.devices.iter().find(|device| device.name == name)
+    }
+
+    /// What its guests see.
+    pub fn platform(&self) -> &'static Platform {
+        match self.arch {
+            Arch::Aarch64 => &platform::virt::PLATFORM,
+            Arch::X86_64 => &platform::pc::PLATFORM,
+        }
     }
 
     /// Checks what a file says of itself.
@@ -215,12 +263,15 @@ impl Board {
                 reader.wrong_value(interrupts.span.clone(), message, "describe it as two devices");
             }
         }
+        check_reset(&file, reader);
         if !reader.mistakes.is_empty() {
             return None;
         }
         let keep =
             |(name, area): (&At<String>, &Area)| Reserved::new(name, area.start, area.size.0);
-        let home = Reserved::new("Bulkhead", file.home.start, file.home.size.0);
+        let home = file.home.as_ref().map_or_else(Range::default, Area::range);
+        let own = Reserved::new("Bulkhead", home.start, home.size);
+        let threads = file.threads.unwrap_or(1).max(1);
         let intids = |(name, frame): (&At<String>, &Frame)| {
             let name = records::name(name).unwrap_or_default();
             frame
@@ -232,18 +283,22 @@ impl Board {
                 .collect::<Vec<_>>()
         };
         Some(Self {
+            arch: file.arch.value,
             cpus: file.cpus.value,
+            cores: (0..file.cpus.value).map(|cpu| cpu / threads).collect(),
             flash: file.flash.0,
-            device_tree: file.device_tree,
-            home: file.home.range(),
+            device_tree: file.device_tree.unwrap_or(0),
+            home,
             iommu: file.iommu,
             ram: file.ram.iter().map(Area::range).collect(),
-            reserved: file.reserved.tables().map(keep).chain([home]).collect(),
-            frames: file
-                .kept
+            reserved: file
+                .reserved
                 .tables()
-                .map(|(name, frame)| Reserved::new(name, frame.start, frame.size.0))
+                .map(keep)
+                .chain([own].into_iter().filter(|own| own.range.size != 0))
                 .collect(),
+            frames: kept(&file, |frame| registers(frame.start, frame.size)),
+            ports: kept(&file, |frame| ports(frame.ports.as_ref())),
             interrupts: file.kept.tables().flat_map(intids).collect(),
             devices: file.device.tables().map(device).collect(),
             name: file.name.value,
@@ -251,10 +306,48 @@ impl Board {
     }
 }
 
+/// An Arm board says what its flash image must know at reset; an x86 board has none.
+fn check_reset(file: &BoardFile, reader: &mut Reader) {
+    let wanted = file.arch.value == Arch::Aarch64;
+    for (key, told) in [("device-tree", file.device_tree.is_some()), ("home", file.home.is_some())]
+    {
+        match (wanted, told) {
+            (true, false) => reader.tell(
+                Kind::MissingKey,
+                file.arch.span.clone(),
+                "an Arm board",
+                format!("the board needs the key `{key}`"),
+                &format!("add `{key} = …`"),
+            ),
+            (false, true) => {
+                let message = format!("key `{key}` belongs to Arm boards");
+                reader.wrong_value(file.arch.span.clone(), message, "leave the key out");
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+}
+
+/// What the hypervisor keeps of one sort, with its owner.
+fn kept(file: &BoardFile, of: fn(&Frame) -> Range) -> Vec<Reserved> {
+    let kept = file.kept.tables().map(|(name, frame)| (name, of(frame)));
+    let some = kept.filter(|(_, range)| range.size != 0);
+    some.map(|(name, range)| Reserved::new(name, range.start, range.size)).collect()
+}
+
+fn registers(start: Option<u64>, size: Option<Size>) -> Range {
+    Range::new(start.unwrap_or(0), size.map_or(0, |size| size.0))
+}
+
+fn ports(ports: Option<&Ports>) -> Range {
+    ports.map_or_else(Range::default, |ports| Range::new(ports.first.into(), ports.count.into()))
+}
+
 fn device((name, file): (&At<String>, &DeviceFile)) -> Device {
     Device {
         name: name.value.clone(),
-        registers: Range::new(file.start, file.size.0),
+        registers: registers(file.start, file.size),
+        ports: ports(file.ports.as_ref()),
         interrupts: file
             .interrupts
             .as_ref()

@@ -27,7 +27,7 @@ fn name(text: &str) -> Name {
 
 /// The tables of a bundle without images.
 fn draft(resolved: &Resolved, board: &Board) -> Draft {
-    let mut draft = Draft::new(name(&board.name));
+    let mut draft = Draft::new(name(&board.name), board.platform());
     for partition in &resolved.partitions {
         let devices: Vec<_> = partition.devices.iter().map(device).collect();
         draft.add(record(partition), &partition.cpus, Vec::new(), &devices);
@@ -39,6 +39,7 @@ fn draft(resolved: &Resolved, board: &Board) -> Draft {
 fn record(partition: &Partition) -> PartitionRecord {
     let mut flags = PartitionFlags::empty();
     flags.set(PartitionFlags::TRAP_IDLE, partition.trap_idle);
+    flags.set(PartitionFlags::SMT_SHARED, partition.smt_shared);
     flags.set(PartitionFlags::IDENTITY, partition.identity);
     flags.set(PartitionFlags::UNPROTECTED_DMA, partition.unprotected_dma);
     PartitionRecord {
@@ -67,8 +68,15 @@ fn device(device: &Device) -> DeviceRecord {
         host: device.registers.start.into(),
         guest: device.registers.start.into(),
         size: device.registers.size.into(),
+        port: narrow(device.ports.start).into(),
+        ports: narrow(device.ports.size).into(),
         interrupts,
     }
+}
+
+/// Board files have ports in 32 bits.
+fn narrow(port: u64) -> u32 {
+    u32::try_from(port).unwrap_or(u32::MAX)
 }
 
 fn channel(channel: &Channel) -> ChannelRecord {

@@ -12,6 +12,7 @@ pub(crate) fn cure(rule: Rule) -> &'static str {
         | Rule::Magic
         | Rule::Format
         | Rule::Layout
+        | Rule::Arch
         | Rule::Length
         | Rule::Checksum => "write the flash image again",
         Rule::Table | Rule::Rows | Rule::Payload | Rule::Intids => {
@@ -31,8 +32,14 @@ pub(crate) fn cure(rule: Rule) -> &'static str {
             "choose size and addresses that are multiples of 4 KiB, better of 2 MiB"
         }
         Rule::NoMemory => "give it memory: `memory = \"8 MiB\"`",
+        Rule::MemoryStart => "leave `guest` and `identity` out: a PC's memory starts at 0",
+        Rule::CoreShared => {
+            "give all threads of a core to one partition, or concede it in both: `smt = \"shared\"`"
+        }
         Rule::MemoryHigh => "choose a lower guest address or less memory",
-        Rule::MemoryOnPlatform => "leave `guest` out: guest memory then starts at 0x40000000",
+        Rule::MemoryOnPlatform => {
+            "leave `guest` out: guest memory then starts where the platform has it"
+        }
         Rule::MemoryOverlap => {
             "move one of them, or leave `host` out: memory is then placed at boot"
         }
@@ -56,9 +63,16 @@ pub(crate) fn cure(rule: Rule) -> &'static str {
         Rule::DeviceTwice => "give the device to one of them",
         Rule::DeviceRepeated => "list each device once",
         Rule::DeviceOnRam => "correct board.toml: these addresses are memory",
-        Rule::DeviceReserved | Rule::InterruptReserved => "leave the device out: Bulkhead needs it",
+        Rule::PortRange => "correct the ports in board.toml",
+        Rule::PortOnPlatform => {
+            "leave the device out: the platform shows something else at its ports"
+        }
+        Rule::PortTwice => "give one of the devices to nobody",
+        Rule::DeviceReserved | Rule::InterruptReserved | Rule::PortReserved => {
+            "leave the device out: Bulkhead needs it"
+        }
         Rule::InterruptRange => {
-            "correct the interrupts in board.toml: a partition gets SPIs, INTID 32 and up"
+            "correct the interrupts in board.toml: on Arm a partition gets SPIs, INTID 32 and up"
         }
         Rule::InterruptTwice | Rule::InterruptTaken => {
             "leave one of them out: an interrupt has one owner"

@@ -41,6 +41,8 @@ record! {
         dma: Option<Told<At<Dma>>>,
         /// `trap`: the guest's idling is an exit.
         idle: Option<Told<Idle>>,
+        /// `shared`: threads of a core may be in another partition that says so too.
+        smt: Option<Told<Smt>>,
     }
     reserved {
         "mailbox" => "the mailbox comes with a later version",
@@ -49,7 +51,6 @@ record! {
         "depends" => "dependencies come with a later version; all partitions start together",
         "start" => "manual start comes with a later version; all partitions start together",
         "interrupts" => "direct interrupts come with a later version; all go through the hypervisor",
-        "smt" => "the board's CPUs have one thread each",
     }
 }
 
@@ -80,9 +81,8 @@ record! {
         load: Option<At<u64>>,
         /// For `raw`: the first instruction.
         entry: Option<At<u64>>,
-    }
-    reserved {
-        "mode" => "it belongs to x86 boards; on Arm a guest starts at EL1 with the MMU off",
+        /// For `raw` on x86: 16, 32 or 64, the bits of the first instruction.
+        mode: Option<At<u32>>,
     }
 }
 
@@ -101,9 +101,9 @@ record! {
 words! {
     /// What an image is.
     ImageKind {
-        /// An arm64 `Image`, compressed or not.
+        /// An arm64 `Image`, compressed or not; on x86 a bzImage.
         Linux = "linux",
-        /// An ELF executable.
+        /// An ELF executable; on x86 with a PVH note or a multiboot header.
         Elf = "elf",
         /// Bytes with a load address.
         Raw = "raw",
@@ -125,6 +125,14 @@ words! {
     Idle {
         /// It comes back to the hypervisor.
         Trap = "trap",
+    }
+}
+
+words! {
+    /// Who may have the other threads of a core.
+    Smt {
+        /// Another partition.
+        Shared = "shared",
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range as Span;
 
+use abi::range::Range;
 use abi::records::{self, Name};
 use abi::refusal::{Refusal, Rule};
 
@@ -21,6 +22,7 @@ enum Subject {
     Guest,
     Device,
     Interrupt,
+    Ports,
     Channel,
     ChannelSize,
     /// Memory of a partition or size of a channel.
@@ -29,16 +31,22 @@ enum Subject {
 
 fn subject(rule: Rule) -> Subject {
     match rule {
-        Rule::Align | Rule::Short | Rule::Magic | Rule::Format | Rule::Layout | Rule::Length => {
-            Subject::Nothing
-        }
+        Rule::Align
+        | Rule::Short
+        | Rule::Magic
+        | Rule::Format
+        | Rule::Layout
+        | Rule::Arch
+        | Rule::Length => Subject::Nothing,
         Rule::Checksum | Rule::Table | Rule::Rows | Rule::Payload => Subject::Nothing,
         Rule::NoPartition | Rule::ManyPartitions => Subject::Nothing,
         Rule::BadName | Rule::ReservedName | Rule::NameTwice => Subject::Name,
         Rule::Intids | Rule::ManyChannels => Subject::Name,
-        Rule::CpuTwice | Rule::CpuRepeated | Rule::CpuAbsent => Subject::Cpu,
+        Rule::CpuTwice | Rule::CpuRepeated | Rule::CpuAbsent | Rule::CoreShared => Subject::Cpu,
         Rule::NoCpu | Rule::ManyCpus => Subject::Cpus,
-        Rule::MemoryUnaligned | Rule::NoMemory | Rule::MemoryHigh => Subject::Memory,
+        Rule::MemoryUnaligned | Rule::NoMemory | Rule::MemoryHigh | Rule::MemoryStart => {
+            Subject::Memory
+        }
         Rule::MemoryOnPlatform | Rule::MemoryOverlap | Rule::Identity => Subject::Memory,
         Rule::PinnedOutside | Rule::PinnedReserved => Subject::Memory,
         Rule::Rom | Rule::SegmentOutside | Rule::SegmentOverlap | Rule::EntryOutside => {
@@ -46,7 +54,8 @@ fn subject(rule: Rule) -> Subject {
         }
         Rule::DeviceUnaligned | Rule::DeviceOnMemory | Rule::DeviceOnPlatform => Subject::Device,
         Rule::DeviceTwice | Rule::DeviceRepeated | Rule::DeviceOnRam => Subject::Device,
-        Rule::DeviceReserved | Rule::InterruptReserved => Subject::Device,
+        Rule::PortRange | Rule::PortOnPlatform | Rule::PortTwice => Subject::Ports,
+        Rule::DeviceReserved | Rule::InterruptReserved | Rule::PortReserved => Subject::Device,
         Rule::InterruptTwice | Rule::InterruptTaken | Rule::InterruptRange => Subject::Interrupt,
         Rule::ChannelNobody | Rule::ChannelSelf | Rule::ChannelTwice | Rule::ChannelOverlap => {
             Subject::Channel
@@ -73,6 +82,7 @@ pub(super) fn places(refusal: &Refusal, resolved: &Resolved) -> Vec<Place> {
         Subject::Memory => each(&|owner| vec![owner.spans.memory.clone()]),
         Subject::Guest => each(&|owner| owner.spans.guest.iter().cloned().collect()),
         Subject::Device => each(&|owner| devices(owner, what)),
+        Subject::Ports => ports(refusal, owners),
         Subject::Interrupt => interrupts(refusal, owners, resolved),
         Subject::Channel => channels(what, resolved, |channel| channel.span.clone()),
         Subject::ChannelSize => channels(what, resolved, |channel| channel.size_span.clone()),
@@ -107,6 +117,17 @@ fn devices(partition: &Partition, device: &str) -> Vec<Span<usize>> {
 fn channels(channel: &str, resolved: &Resolved, span: fn(&Channel) -> Span<usize>) -> Vec<Place> {
     let named = resolved.channels.iter().filter(|named| named.name == channel);
     named.map(|named| Place::new(span(named), named.name.as_str())).collect()
+}
+
+/// Where the device with some ports is named, and another device that has the same.
+fn ports(refusal: &Refusal, owners: [Option<&Partition>; 2]) -> Vec<Place> {
+    let having = |owner: &Partition| -> Vec<Place> {
+        let named = owner.devices.iter().zip(&owner.spans.device);
+        let first = Range::new(refusal.value, 1);
+        let having = named.filter(|(device, _)| device.ports.overlaps(first));
+        having.map(|(device, span)| Place::new(span.clone(), device.name.as_str())).collect()
+    };
+    owners.into_iter().flatten().flat_map(having).collect()
 }
 
 /// Where whoever has an interrupt is named: the device, another device, a channel.

@@ -29,8 +29,10 @@ use abi::draft::Draft;
 use abi::placement::Request;
 use abi::range::Range;
 
+use anyhow::Context;
+
 use crate::workspace::Workspace;
-use board::{Board, BoardFile, Device};
+use board::{Arch, Board, BoardFile, Device};
 pub use file::ImageKind;
 use file::ManifestFile;
 use mistake::{Kind, Mistake, Mistakes, Place, Source};
@@ -104,6 +106,8 @@ pub struct Image {
     pub load: u64,
     /// The first instruction of a `raw` image.
     pub entry: u64,
+    /// The bits of that instruction, on x86.
+    pub mode: u32,
 }
 
 /// A partition.
@@ -123,6 +127,8 @@ pub struct Partition {
     pub unprotected_dma: bool,
     /// Whether idling is an exit.
     pub trap_idle: bool,
+    /// Whether threads of its cores may be in another partition.
+    pub smt_shared: bool,
     /// Interrupts that its distributor shows.
     pub intids: u32,
     /// Its devices.
@@ -346,6 +352,16 @@ fn find_board(
         return Ok(None);
     }
     load_board(&file.board.value, folders).map(Some)
+}
+
+/// The instruction set of the board that a manifest names, before all else is read.
+///
+/// # Errors
+/// The manifest names no board, or the board's file has mistakes.
+pub fn arch_of(text: &str, folders: &Folders) -> anyhow::Result<Arch> {
+    let table: toml::Table = toml::from_str(text)?;
+    let board = table.get("board").and_then(toml::Value::as_str).context("it names no board")?;
+    Ok(load_board(board, folders)?.arch)
 }
 
 /// Reads and checks a board's file.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use abi::placement::{Purpose, Request};
 use abi::range::Range;
 
+use super::board::Device;
 use super::units::{Duration, Size};
 use super::{Channel, Guest, ImageKind, Manifest, Partition};
 
@@ -37,6 +38,14 @@ fn write_report(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
             shown(frame.range, abi::records::text(&frame.owner))
         )?;
     }
+    for ports in &board.ports {
+        writeln!(
+            out,
+            "  {:<10} {}",
+            "ports",
+            ports_shown(ports.range, abi::records::text(&ports.owner))
+        )?;
+    }
     for reserved in &board.reserved {
         writeln!(
             out,
@@ -55,7 +64,7 @@ fn write_report(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
     if !free.is_empty() {
         writeln!(out, "\nowned by nobody")?;
         for device in free {
-            writeln!(out, "  {:<10} {}", "device", shown(device.registers, &device.name))?;
+            writeln!(out, "  {:<10} {}", "device", device_shown(device))?;
         }
     }
     let concessions: Vec<_> = manifest.partitions().iter().flat_map(concessions).collect();
@@ -87,14 +96,23 @@ fn write_partition(
         let interrupts: Vec<_> = device.interrupts.iter().map(u32::to_string).collect();
         let interrupts =
             if interrupts.is_empty() { "none".to_owned() } else { interrupts.join(", ") };
-        writeln!(
-            out,
-            "  {:<10} {}, interrupts {interrupts}",
-            "device",
-            shown(device.registers, &device.name)
-        )?;
+        writeln!(out, "  {:<10} {}, interrupts {interrupts}", "device", device_shown(device))?;
     }
     Ok(())
+}
+
+/// A device with its registers, or with its ports if it has no registers.
+fn device_shown(device: &Device) -> String {
+    if device.registers.size == 0 {
+        return ports_shown(device.ports, &device.name);
+    }
+    shown(device.registers, &device.name)
+}
+
+/// A range of I/O ports and whose it is.
+fn ports_shown(ports: Range, name: &str) -> String {
+    let last = ports.end().saturating_sub(1);
+    format!("{name:<16} ports {:#x} to {last:#x}", ports.start)
 }
 
 fn write_channel(
@@ -152,6 +170,11 @@ fn concessions(partition: &Partition) -> Vec<String> {
         concessions.push(format!(
             "DEVICES OF PARTITION {name} MAY WRITE ANYWHERE: {}",
             devices.join(", ")
+        ));
+    }
+    if partition.smt_shared {
+        concessions.push(format!(
+            "PARTITION {name} SHARES CORES WITH OTHERS: EACH CAN MEASURE WHAT THE OTHER DOES"
         ));
     }
     if partition.trap_idle {

@@ -7,19 +7,16 @@
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
-use abi::platform::{
-    CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, INTID_LIMIT, RAM,
-    SPI_FIRST,
-};
+use abi::platform::{CHANNEL_REGISTERS_STRIDE, Platform};
 use abi::range::{PAGE, Range};
 use abi::records;
 use abi::refusal::Rule;
 
-use super::board::{Board, Device, Iommu};
+use super::board::{Arch, Board, Device, Iommu};
 use super::cures::cure;
 use super::file::{
     ChannelFile, Dma, GuestFile, Idle, ImageFile, ImageKind, ManifestFile, MemoryFile, MemoryTable,
-    PartitionFile,
+    PartitionFile, Smt,
 };
 use super::mistake::Kind;
 use super::read::{At, Named, Reader, nearest};
@@ -71,7 +68,8 @@ pub(super) fn resolve(file: &ManifestFile, scope: &Scope, reader: &mut Reader) -
         resolved.partitions.extend(partition);
     }
     for (name, channel) in file.channel.iter().flat_map(Named::tables) {
-        let channel = connect(name, channel, &names, &resolved, reader);
+        let platform = scope.board.platform();
+        let channel = connect(name, channel, &names, (&resolved, platform), reader);
         resolved.channels.extend(channel);
     }
     resolved
@@ -118,7 +116,9 @@ impl Scope<'_> {
         let memory = file.memory.0.clone().unwrap_or_else(no_memory);
         let table = &memory.value.0;
         let identity = table.identity.unwrap_or(false);
-        let guest_address = table.guest.or(if identity { table.host } else { None }).unwrap_or(RAM);
+        let platform = self.board.platform();
+        let guest_address =
+            table.guest.or(if identity { table.host } else { None }).unwrap_or(platform.ram);
         let host = table.host.or(identity.then_some(guest_address));
         let dma = file.dma.as_ref().and_then(|told| told.0.as_ref());
         self.dma(name, &devices, dma, identity, reader);
@@ -133,10 +133,8 @@ impl Scope<'_> {
             identity,
             unprotected_dma: dma.is_some(),
             trap_idle: file.idle.as_ref().is_some_and(|told| told.0 == Some(Idle::Trap)),
-            intids: last
-                .saturating_add(1)
-                .clamp(SPI_FIRST * 2, INTID_LIMIT)
-                .next_multiple_of(SPI_FIRST),
+            smt_shared: file.smt.as_ref().is_some_and(|told| told.0 == Some(Smt::Shared)),
+            intids: shown(platform, last),
             cmdline: file
                 .cmdline
                 .as_ref()
@@ -206,6 +204,11 @@ impl Scope<'_> {
                 "leave it out",
             );
         }
+        let mode = self.mode(file, reader);
+        if let (Arch::X86_64, ImageKind::Firmware) = (self.board.arch, file.kind.value) {
+            let message = "kind firmware belongs to Arm boards: a guest on x86 has no flash";
+            reader.wrong_value(file.kind.span.clone(), message, "choose linux, elf or raw");
+        }
         let path = self.existing(&file.image, reader);
         let initrd = file.initrd.as_ref().map(|initrd| self.existing(initrd, reader));
         Some(Image {
@@ -214,7 +217,33 @@ impl Scope<'_> {
             initrd: initrd.map_or(Some(None), |initrd| initrd.map(Some))?,
             load: file.load.as_ref().map_or(0, |load| load.value),
             entry: file.entry.as_ref().map_or(0, |entry| entry.value),
+            mode: mode?,
         })
+    }
+
+    /// The bits of a raw image's first instruction: on x86 they must be said.
+    fn mode(&self, file: &ImageFile, reader: &mut Reader) -> Option<u32> {
+        let x86 = self.board.arch == Arch::X86_64;
+        match &file.mode {
+            None if x86 && file.kind.value == ImageKind::Raw => {
+                let message = "an image of kind raw needs the key `mode` on x86";
+                let cure = "add `mode = 16`, 32 or 64: the bits of its first instruction";
+                reader.tell(Kind::MissingKey, file.kind.span.clone(), "raw", message, cure);
+                None
+            }
+            None => Some(0),
+            Some(mode) if !x86 || file.kind.value != ImageKind::Raw => {
+                let message = "key `mode` belongs to images of kind raw on x86 boards";
+                reader.wrong_value(mode.span.clone(), message, "leave it out");
+                None
+            }
+            Some(mode) if matches!(mode.value, 16 | 32 | 64) => Some(mode.value),
+            Some(mode) => {
+                let message = format!("mode {} is none that an x86 CPU has", mode.value);
+                reader.wrong_value(mode.span.clone(), message, "write 16, 32 or 64");
+                None
+            }
+        }
     }
 
     /// A file beside the manifest.
@@ -290,12 +319,18 @@ impl Scope<'_> {
     }
 }
 
+/// How many interrupts a partition shows whose devices have interrupts up to `last`.
+fn shown(platform: &Platform, last: u32) -> u32 {
+    let known = &platform.interrupts;
+    last.saturating_add(1).clamp(known.least, known.most).next_multiple_of(known.step)
+}
+
 /// Finds both ends of a channel and gives it its windows there.
 fn connect(
     name: &At<String>,
     file: &ChannelFile,
     names: &[&str],
-    resolved: &Resolved,
+    (resolved, platform): (&Resolved, &Platform),
     reader: &mut Reader,
 ) -> Option<Channel> {
     let between = file.between.0.as_ref()?;
@@ -338,7 +373,7 @@ fn connect(
     let size = file.size.0.as_ref()?;
     let channel = Channel {
         name: name.value.clone(),
-        ends: rows.map(|row| window(row, &resolved.channels)),
+        ends: rows.map(|row| window(platform, row, &resolved.channels)),
         size: size.value.0,
         interval_ns: file
             .interval
@@ -352,17 +387,18 @@ fn connect(
 }
 
 /// The next free window of a partition for a channel.
-fn window(row: usize, channels: &[Channel]) -> End {
+fn window(platform: &Platform, row: usize, channels: &[Channel]) -> End {
     let taken: Vec<u64> = channels
         .iter()
         .filter(|channel| channel.ends.iter().any(|end| end.partition == row))
         .map(|channel| channel.size.checked_next_multiple_of(PAGE).unwrap_or(channel.size))
         .collect();
+    let windows = platform.channels;
     let slot = u32::try_from(taken.len()).unwrap_or(u32::MAX);
     End {
         partition: row,
-        registers: CHANNEL_REGISTERS.saturating_add(u64::from(slot) * CHANNEL_REGISTERS_STRIDE),
-        memory: taken.into_iter().fold(CHANNEL_MEMORY, u64::saturating_add),
-        interrupt: CHANNEL_INTID.saturating_add(slot),
+        registers: windows.registers.saturating_add(u64::from(slot) * CHANNEL_REGISTERS_STRIDE),
+        memory: taken.into_iter().fold(windows.memory.start, u64::saturating_add),
+        interrupt: windows.interrupt.saturating_add(slot),
     }
 }

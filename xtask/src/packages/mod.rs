@@ -31,9 +31,15 @@ pub struct Tool {
 /// and devices that the boards use.
 pub const QEMU_ARM: Tool =
     Tool { program: "qemu-system-aarch64", package: "qemu-system-arm", oldest: Some(8) };
+/// The emulator of the x86 boards.
+pub const QEMU_X86: Tool =
+    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", oldest: Some(8) };
 /// The C compiler of guests written in C.
 pub const GCC_ARM64: Tool =
     Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu", oldest: None };
+/// The assembler of images for x86 that come from outside.
+pub const GCC_X86: Tool =
+    Tool { program: "x86_64-linux-gnu-gcc", package: "gcc-x86-64-linux-gnu", oldest: None };
 /// The device tree compiler, for reading device trees in tests.
 pub const DTC: Tool = Tool { program: "dtc", package: "device-tree-compiler", oldest: None };
 
@@ -84,6 +90,11 @@ impl Installer {
 }
 
 impl Tool {
+    /// The program.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
     /// Whether the tool is there and new enough.
     fn serves(&self) -> bool {
         let Some(path) = process::which(self.program) else { return false };

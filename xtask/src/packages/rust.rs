@@ -1,16 +1,43 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The nightly toolchain that Miri and fuzzing use, pinned by date. Everything
-//! else builds on the stable toolchain of `rust-toolchain.toml`.
+//! Rust's own parts: the targets that `rust-toolchain.toml` names, and the
+//! nightly toolchain that Miri and fuzzing use, pinned by date. Everything else
+//! builds on stable.
 
 use super::Installer;
 use crate::failure::mistake;
 use crate::process;
 use crate::terminal::announce;
 use anyhow::{Context, Result};
+use std::path::Path;
 use std::process::Command;
 
 /// The nightly of the day after rustc's commit date 2026-05-19.
 pub const NIGHTLY: &str = "nightly-2026-05-20";
+
+/// Makes sure that programs can be built for a target. rustup installs a toolchain with its
+/// targets when it is first used, but adds none to one that was there already.
+pub fn need_target(installer: &Installer, target: &str) -> Result<()> {
+    let mut ask = Command::new("rustc");
+    ask.args(["--print", "target-libdir", "--target", target]);
+    let folder = process::output(ask.current_dir(installer.workspace.root()))?;
+    if holds_core(Path::new(folder.trim())) {
+        return Ok(());
+    }
+    let mut command = Command::new("rustup");
+    command.args(["toolchain", "install"]).current_dir(installer.workspace.root());
+    if installer.refuses() {
+        let typed = process::shown(&command);
+        return Err(mistake(format!("Rust's target {target} is missing; type `{typed}`")));
+    }
+    announce(&format!("installing {target} and what else rust-toolchain.toml names, by rustup"));
+    process::run("installing Rust's targets", &mut command).map(|_| ())
+}
+
+/// Whether a target's folder holds the core library. rustup leaves an empty one behind.
+fn holds_core(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
+}
 
 /// Makes sure that the nightly with Miri is there. An error says why it cannot be had.
 pub fn need_miri(installer: &Installer) -> Result<()> {

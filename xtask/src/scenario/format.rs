@@ -3,7 +3,7 @@
 //! console must show.
 //!
 //! The system is `manifest.toml` in the same folder, or the one that `system`
-//! names. Every combination of `each`, `models`, `boot` and `corrupt` is one run.
+//! names. Every combination of `each`, `on`, `models`, `boot` and `corrupt` is one run.
 //! `{each}` in either file stands for one of the words in `each`.
 //!
 //! ```toml
@@ -27,14 +27,26 @@ use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
 /// How the hypervisor gets into the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Boot {
-    /// From flash, at the reset vector.
-    #[default]
+    /// Arm: from flash, at the reset vector.
     Flash,
-    /// As a Linux `Image`, the way U-Boot's booti starts it.
+    /// Arm: as a Linux `Image`, the way U-Boot's booti starts it.
     Image,
+    /// x86: as an ELF file, by its PVH note.
+    Kernel,
+}
+
+impl Boot {
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Flash => "flash",
+            Self::Image => "image",
+            Self::Kernel => "kernel",
+        }
+    }
 }
 
 /// How a run must end.
@@ -143,6 +155,9 @@ pub struct Scenario {
     /// made of them beside the manifest, as images from outside.
     #[serde(default)]
     pub assemble: Vec<String>,
+    /// Emulators of the board, each one run; its first if empty.
+    #[serde(default)]
+    pub on: Vec<String>,
     /// CPU models of the emulator, each one run; the board's own if empty.
     #[serde(default)]
     pub models: Vec<String>,
@@ -153,7 +168,7 @@ pub struct Scenario {
     /// More arguments for the emulator.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// Ways into the machine, each one run; flash if empty.
+    /// Ways into the machine, each one run; the emulator's first if empty.
     #[serde(default)]
     pub boot: Vec<Boot>,
     /// Features of the hypervisor's test build.
@@ -190,10 +205,12 @@ fn two() -> u32 {
 pub struct Variant {
     /// The scenario's name and what makes this run different.
     pub name: String,
+    /// The board's emulator; its first if absent.
+    pub on: Option<String>,
     /// CPU model; the board's own if absent.
     pub model: Option<String>,
-    /// The way into the machine.
-    pub boot: Boot,
+    /// The way into the machine; the emulator's first if absent.
+    pub boot: Option<Boot>,
     /// The byte of the bundle that is inverted.
     pub corrupt: Option<i64>,
 }
@@ -236,33 +253,40 @@ impl Scenario {
 
     /// The runs that the scenario asks for.
     pub fn variants(&self, name: &str) -> Vec<Variant> {
-        let models = choices(&self.models);
-        let boots = choices(&self.boot);
-        let corruptions = choices(&self.corrupt);
+        let (emulators, models) = (choices(&self.on), choices(&self.models));
+        let (boots, corruptions) = (choices(&self.boot), choices(&self.corrupt));
         let mut variants = Vec::new();
-        for model in &models {
-            for boot in &boots {
-                for corrupt in &corruptions {
-                    let said = [
-                        model.as_ref().filter(|_| models.len() > 1).cloned(),
-                        boot.filter(|boot| *boot == Boot::Image).map(|_| "image".to_owned()),
-                        corrupt.map(|byte| format!("byte {byte}")),
-                    ];
-                    let said: Vec<String> = said.into_iter().flatten().collect();
-                    let name = match said.as_slice() {
-                        [] => name.to_owned(),
-                        said => format!("{name} ({})", said.join(", ")),
-                    };
-                    variants.push(Variant {
-                        name,
-                        model: model.clone(),
-                        boot: boot.unwrap_or_default(),
-                        corrupt: *corrupt,
-                    });
+        for on in &emulators {
+            for model in &models {
+                for boot in &boots {
+                    for corrupt in &corruptions {
+                        let said = [
+                            on.as_ref().filter(|_| emulators.len() > 1).cloned(),
+                            model.as_ref().filter(|_| models.len() > 1).cloned(),
+                            boot.filter(|boot| *boot != Boot::Flash).map(|boot| boot.word().into()),
+                            corrupt.map(|byte| format!("byte {byte}")),
+                        ];
+                        variants.push(Variant {
+                            name: variant(name, said),
+                            on: on.clone(),
+                            model: model.clone(),
+                            boot: *boot,
+                            corrupt: *corrupt,
+                        });
+                    }
                 }
             }
         }
         variants
+    }
+}
+
+/// A run's name with what makes it different.
+fn variant(name: &str, said: [Option<String>; 4]) -> String {
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    match said.as_slice() {
+        [] => name.to_owned(),
+        said => format!("{name} ({})", said.join(", ")),
     }
 }
 

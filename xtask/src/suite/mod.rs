@@ -9,7 +9,7 @@ use crate::failure::{FAILED, PASSED, mistake};
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
 use crate::workspace::Workspace;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
 
 /// Examples for the help.
@@ -78,25 +78,43 @@ pub fn explain(text: &str) {
     }
 }
 
+/// Parts of the tests, added up.
+#[derive(Debug, Default)]
+struct Parts {
+    all: Tally,
+    /// How long each took.
+    times: Vec<String>,
+}
+
+impl Parts {
+    /// Runs a part; an error is what kept it from running at all.
+    fn run(&mut self, name: &str, part: impl FnOnce() -> Result<Tally>) -> Result<()> {
+        let begun = Instant::now();
+        let tally = part()?;
+        if !tally.is_empty() {
+            self.times.push(format!("{name} {:.0} s", begun.elapsed().as_secs_f64()));
+        }
+        self.all = self.all.and(tally);
+        Ok(())
+    }
+}
+
 /// Runs the tests that the filter names, or all.
 pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) -> Result<u8> {
     let filter = arguments.filter.as_str();
     let started = Instant::now();
-    let mut all = Tally::default();
-    let mut times = Vec::new();
-    let mut part = |name: &str, run: &dyn Fn() -> Result<Tally>| -> Result<()> {
-        let begun = Instant::now();
-        let tally = run()?;
-        if !tally.is_empty() {
-            times.push(format!("{name} {:.0} s", begun.elapsed().as_secs_f64()));
-        }
-        all = all.and(tally);
-        Ok(())
-    };
-    part("host tests", &|| host::run(workspace, filter))?;
-    part("Miri", &|| host::run_miri(workspace, installer, filter))?;
-    part("scenarios", &|| scenarios::run(workspace, installer, filter))?;
-    part("budgets", &|| bench::test(workspace, installer, filter))?;
+    let mut parts = Parts::default();
+    parts.run("host tests", || host::run(workspace, filter))?;
+    std::thread::scope(|scope| {
+        // Miri keeps one core busy for long, so it runs beside the emulators.
+        let miri = scope.spawn(|| host::run_miri(workspace, installer, filter));
+        parts.run("scenarios", || scenarios::run(workspace, installer, filter))?;
+        parts.run("budgets", || bench::test(workspace, installer, filter))?;
+        parts.run("the rest of Miri", || {
+            miri.join().map_err(|_| anyhow!("the thread that ran Miri died"))?
+        })
+    })?;
+    let Parts { all, times } = parts;
     if all.is_empty() {
         return Err(mistake(format!(
             "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE and \

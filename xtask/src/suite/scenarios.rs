@@ -6,7 +6,7 @@ use super::{Tally, explain, tell};
 use crate::emulator::table::Options;
 use crate::guests::Builder;
 use crate::packages::Installer;
-use crate::product::{self, Product};
+use crate::product::{self, Product, refused_damage};
 use crate::scenario::format::{Scenario, Variant};
 use crate::scenario::play::{Stage, play};
 use crate::scenario::script::Script;
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// Machines that run at the same time. Each keeps a host CPU busy.
 const SIDE_BY_SIDE: usize = 2;
+
+/// Bytes damaged on the host, one after the other, where a scenario boots a few such bundles.
+const DAMAGED: usize = 1000;
 
 /// One machine to run.
 struct Job<'a> {
@@ -48,7 +51,9 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         let product = product::build(workspace, &mut builder, system);
         match product {
             Ok(product) => {
-                installer.need(&[product.emulator(None)?.tool()])?;
+                for emulator in product.emulators(&scenario.on)? {
+                    installer.need(emulator.tools())?;
+                }
                 products.push((scenario, product));
             }
             Err(why) => {
@@ -63,6 +68,18 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         for variant in scenario.variants(&product.name) {
             jobs.push(Job { scenario, product, variant });
         }
+    }
+    for (_, product) in products.iter().filter(|(scenario, _)| !scenario.corrupt.is_empty()) {
+        let begun = Instant::now();
+        let way = product.emulator(None)?.way(None)?;
+        let platform = product.manifest.board().platform();
+        let verdict = refused_damage(&product.bundle(way)?, platform, DAMAGED);
+        let one = if verdict.is_ok() { Tally::PASSED } else { Tally::FAILED };
+        tell(one, &format!("scenario/{} ({DAMAGED} bytes, host)", product.name), begun.elapsed());
+        if let Err(why) = verdict {
+            explain(&format!("{why:#}"));
+        }
+        tally = tally.and(one);
     }
     // The longest first, so that none of them runs alone at the end.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.scenario.timeout));
@@ -111,11 +128,13 @@ impl Job<'_> {
         let folder: String = self.variant.name.chars().filter(|c| !"(),".contains(*c)).collect();
         let folder = folder.replace([' ', '/'], "-");
         let folder = made(workspace.target().join("scenarios").join(folder))?;
+        let emulator = self.product.emulator(self.variant.on.as_deref())?;
+        let way = emulator.way(self.variant.boot)?;
         let image = match self.variant.corrupt {
-            None => self.product.file(self.variant.boot).to_path_buf(),
+            None => self.product.file(way)?.to_path_buf(),
             Some(byte) => {
-                let damaged = folder.join("flash.img");
-                self.product.corrupted(self.variant.boot, byte, &damaged)?;
+                let damaged = folder.join("damaged.img");
+                self.product.corrupted(way, byte, &damaged)?;
                 damaged
             }
         };
@@ -127,7 +146,7 @@ impl Job<'_> {
             more: self.scenario.arguments.clone(),
             gdb: false,
         };
-        let emulator = self.product.emulator(None)?.command(&image, &options);
+        let emulator = emulator.command(&image, &options);
         let mut script = Script::new(self.scenario).map_err(anyhow::Error::msg)?;
         let stage = Stage {
             emulator: &emulator,

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Rules of channels.
 
-use super::devices::shows;
+use super::devices::{shows, taken};
 use super::partitions::is_plain;
 use super::{Sink, pairs};
 use crate::bundle::Tables;
-use crate::platform::{
-    self, CHANNEL_MEMORY, CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, CHANNELS_PER_PARTITION,
-};
+use crate::platform::{CHANNEL_REGISTERS_STRIDE, CHANNELS_PER_PARTITION};
 use crate::range::Range;
 use crate::records::{ChannelEnd, ChannelRecord};
 use crate::refusal::{Refusal, Rule};
-
-/// Where the shared memory of all channels of a partition lies.
-const MEMORY: Range = Range::new(CHANNEL_MEMORY, platform::CHANNEL_END - CHANNEL_MEMORY);
-/// Where the register pages of all channels of a partition lie.
-const REGISTERS: Range =
-    Range::new(CHANNEL_REGISTERS, CHANNELS_PER_PARTITION as u64 * CHANNEL_REGISTERS_STRIDE);
 
 fn memory(channel: &ChannelRecord, end: &ChannelEnd) -> Range {
     Range::new(end.memory.get(), channel.size.get())
@@ -66,24 +58,27 @@ pub(super) fn partitions_have_few(tables: &Tables, sink: Sink) {
 
 /// A channel's memory is whole pages, at least one.
 pub(super) fn have_whole_pages(tables: &Tables, sink: Sink) {
+    let most = tables.platform.channels.memory.size;
     for channel in tables.channels {
         let range = Range::new(0, channel.size.get());
-        if !range.is_paged() || range.size == 0 || range.size > MEMORY.size {
-            sink(
-                Refusal::new(Rule::ChannelSize).what(channel.name).numbers(range.size, MEMORY.size),
-            );
+        if !range.is_paged() || range.size == 0 || range.size > most {
+            sink(Refusal::new(Rule::ChannelSize).what(channel.name).numbers(range.size, most));
         }
     }
 }
 
 /// Registers and memory of a channel appear in the window that the platform has for them.
 pub(super) fn are_in_their_window(tables: &Tables, sink: Sink) {
+    let windows = tables.platform.channels;
+    let pages = CHANNELS_PER_PARTITION as u64 * CHANNEL_REGISTERS_STRIDE;
+    let pages = Range::new(windows.registers, pages);
     for partition in tables.iter() {
         for (channel, side) in partition.channels() {
             let Some(end) = channel.ends.get(side) else { continue };
             let refusal =
                 Refusal::new(Rule::ChannelWindow).owner(partition.record.name).what(channel.name);
-            for (range, window) in [(registers(end), REGISTERS), (memory(channel, end), MEMORY)] {
+            let ranges = [(registers(end), pages), (memory(channel, end), windows.memory)];
+            for (range, window) in ranges {
                 if !window.contains(range) || !range.start.is_multiple_of(CHANNEL_REGISTERS_STRIDE)
                 {
                     sink(refusal.numbers(range.start, 0));
@@ -114,12 +109,12 @@ pub(super) fn are_disjoint(tables: &Tables, sink: Sink) {
     }
 }
 
-/// A channel's interrupt is an SPI that the partition's distributor shows, and not the console's.
+/// A channel's interrupt is one that the partition shows, and none of the platform's own.
 pub(super) fn interrupts_are_shown(tables: &Tables, sink: Sink) {
     for partition in tables.iter() {
         for (channel, side) in partition.channels() {
             let intid = channel.ends.get(side).map_or(0, |end| end.interrupt.get());
-            if !shows(&partition, intid) || intid == platform::UART_INTID {
+            if !shows(tables, &partition, intid) || taken(tables, intid).is_some() {
                 let last = partition.record.intids.get().saturating_sub(1);
                 let refusal = Refusal::new(Rule::InterruptRange).owner(partition.record.name);
                 sink(refusal.what(channel.name).numbers(intid.into(), last.into()));

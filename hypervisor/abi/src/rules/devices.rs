@@ -3,7 +3,6 @@
 
 use super::{Sink, pairs};
 use crate::bundle::{Partition, Tables, label};
-use crate::platform::{self, INTID_LIMIT, SPI_FIRST};
 use crate::range::Range;
 use crate::records::DeviceRecord;
 use crate::refusal::{Refusal, Rule};
@@ -14,6 +13,11 @@ fn host(device: &DeviceRecord) -> Range {
 
 fn guest(device: &DeviceRecord) -> Range {
     Range::new(device.guest.get(), device.size.get())
+}
+
+/// A device's I/O ports.
+pub(crate) fn ports(device: &DeviceRecord) -> Range {
+    Range::new(device.port.get().into(), device.ports.get().into())
 }
 
 /// A device's interrupts; zero is none.
@@ -31,26 +35,34 @@ pub(crate) fn owned<'a>(
 }
 
 /// Whether a partition shows an interrupt to which a line can be bound.
-pub(super) fn shows(partition: &Partition, intid: u32) -> bool {
-    (SPI_FIRST..partition.record.intids.get()).contains(&intid)
+pub(super) fn shows(tables: &Tables, partition: &Partition, intid: u32) -> bool {
+    (tables.platform.interrupts.first..partition.record.intids.get()).contains(&intid)
 }
 
-/// A distributor shows whole registers of 32 interrupts, SPIs among them.
+/// The platform's own device that an interrupt belongs to.
+pub(super) fn taken(tables: &Tables, intid: u32) -> Option<&'static str> {
+    let taken = tables.platform.interrupts.taken;
+    taken.iter().find(|(_, own)| *own == intid).map(|(owner, _)| *owner)
+}
+
+/// An interrupt controller shows whole registers of interrupts.
 pub(super) fn intids_are_whole_words(tables: &Tables, sink: Sink) {
+    let known = &tables.platform.interrupts;
     for partition in tables.iter() {
         let intids = partition.record.intids.get();
-        if !intids.is_multiple_of(32) || !(64..=INTID_LIMIT).contains(&intids) {
+        if !intids.is_multiple_of(known.step) || !(known.least..=known.most).contains(&intids) {
             let refusal = Refusal::new(Rule::Intids).owner(partition.record.name);
-            sink(refusal.numbers(intids.into(), INTID_LIMIT.into()));
+            sink(refusal.numbers(intids.into(), known.most.into()));
         }
     }
 }
 
-/// A device's registers are whole pages, at least one.
+/// A device's registers are whole pages, at least one if it has no ports.
 pub(super) fn registers_are_whole_pages(tables: &Tables, sink: Sink) {
     for (partition, device) in owned(tables) {
         for range in [host(device), guest(device)] {
-            if !range.is_paged() || range.wraps() || range.size == 0 {
+            let none = range.size == 0 && device.ports.get() == 0;
+            if !range.is_paged() || range.wraps() || none {
                 let refusal = Refusal::new(Rule::DeviceUnaligned).owner(partition.record.name);
                 sink(refusal.what(device.name).numbers(range.start, 0));
                 break;
@@ -72,7 +84,7 @@ pub(super) fn registers_are_beside_memory(tables: &Tables, sink: Sink) {
 /// A device does not hide what the platform shows at fixed addresses.
 pub(super) fn registers_are_beside_the_platform(tables: &Tables, sink: Sink) {
     for (partition, device) in owned(tables) {
-        for (what, range) in platform::RESERVED {
+        for (what, range) in tables.platform.reserved {
             if range.overlaps(guest(device)) {
                 let refusal = Refusal::new(Rule::DeviceOnPlatform).owner(partition.record.name);
                 sink(refusal.what(device.name).other(label(what)).numbers(device.guest.get(), 0));
@@ -91,19 +103,45 @@ pub(super) fn a_device_has_one_owner(tables: &Tables, sink: Sink) {
             {
                 sink(owner.other(other.record.name).what(device.name));
             }
+            for device in partition.devices() {
+                let (range, taken) = (ports(device), ports(taken));
+                if range.overlaps(taken) {
+                    let refusal = Refusal { rule: Rule::PortTwice, ..owner }.what(device.name);
+                    let first = range.start.max(taken.start);
+                    sink(refusal.other(other.record.name).numbers(first, 0));
+                }
+            }
         }
         for (later, earlier) in pairs(partition.devices()) {
-            if host(later).overlaps(host(earlier)) || guest(later).overlaps(guest(earlier)) {
+            let shared = host(later).overlaps(host(earlier))
+                || guest(later).overlaps(guest(earlier))
+                || ports(later).overlaps(ports(earlier));
+            if shared {
                 sink(Refusal { rule: Rule::DeviceRepeated, ..owner }.what(later.name));
             }
         }
     }
 }
 
-/// A device's interrupts are SPIs that the partition's distributor shows.
+/// A device's ports are some that the architecture has, beside those of the platform.
+pub(super) fn ports_exist_beside_the_platform(tables: &Tables, sink: Sink) {
+    for (partition, device) in owned(tables) {
+        let range = ports(device);
+        let refusal = |rule| Refusal::new(rule).owner(partition.record.name).what(device.name);
+        if range.end() > tables.platform.port_end {
+            sink(refusal(Rule::PortRange).numbers(range.start, 0));
+        }
+        for (what, taken) in tables.platform.ports.iter().filter(|(_, own)| own.overlaps(range)) {
+            let first = taken.start.max(range.start);
+            sink(refusal(Rule::PortOnPlatform).other(label(what)).numbers(first, 0));
+        }
+    }
+}
+
+/// A device's interrupts are some that the partition shows, and to which a line can be bound.
 pub(super) fn interrupts_are_shown(tables: &Tables, sink: Sink) {
     for (partition, device) in owned(tables) {
-        for intid in interrupts(device).filter(|intid| !shows(&partition, *intid)) {
+        for intid in interrupts(device).filter(|intid| !shows(tables, &partition, *intid)) {
             let last = partition.record.intids.get().saturating_sub(1);
             let refusal = Refusal::new(Rule::InterruptRange).owner(partition.record.name);
             sink(refusal.what(device.name).numbers(intid.into(), last.into()));
@@ -115,19 +153,19 @@ pub(super) fn interrupts_are_shown(tables: &Tables, sink: Sink) {
 pub(super) fn an_interrupt_has_one_owner(tables: &Tables, sink: Sink) {
     for (row, (partition, device)) in owned(tables).enumerate() {
         for intid in interrupts(device) {
-            let taken = Refusal::new(Rule::InterruptTaken).owner(partition.record.name);
-            let taken = taken.what(device.name).numbers(intid.into(), 0);
-            if intid == platform::UART_INTID {
-                sink(taken.other(label("the console")));
+            let refusal = Refusal::new(Rule::InterruptTaken).owner(partition.record.name);
+            let refusal = refusal.what(device.name).numbers(intid.into(), 0);
+            if let Some(own) = taken(tables, intid) {
+                sink(refusal.other(label(own)));
             }
             for (other, earlier) in owned(tables).take(row) {
                 let shared =
                     earlier.name != device.name && interrupts(earlier).any(|taken| taken == intid);
                 match shared {
-                    true if other.index == partition.index => sink(taken.other(earlier.name)),
+                    true if other.index == partition.index => sink(refusal.other(earlier.name)),
                     true => {
                         sink(
-                            Refusal { rule: Rule::InterruptTwice, ..taken }
+                            Refusal { rule: Rule::InterruptTwice, ..refusal }
                                 .other(other.record.name),
                         );
                     }
@@ -136,7 +174,7 @@ pub(super) fn an_interrupt_has_one_owner(tables: &Tables, sink: Sink) {
             }
             for (channel, side) in partition.channels() {
                 if channel.ends.get(side).is_some_and(|end| end.interrupt.get() == intid) {
-                    sink(taken.other(channel.name));
+                    sink(refusal.other(channel.name));
                 }
             }
         }

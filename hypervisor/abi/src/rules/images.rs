@@ -3,7 +3,6 @@
 
 use super::{Sink, pairs};
 use crate::bundle::{Partition, Tables};
-use crate::platform;
 use crate::range::{PAGE, Range};
 use crate::records::SegmentRecord;
 use crate::refusal::{Refusal, Rule};
@@ -12,20 +11,17 @@ fn range(segment: &SegmentRecord) -> Range {
     Range::new(segment.guest.get(), segment.len.get())
 }
 
-fn flash(partition: &Partition) -> Range {
-    Range::new(platform::FLASH, partition.record.rom_size.get())
+fn flash(tables: &Tables, partition: &Partition) -> Range {
+    Range::new(tables.platform.flash.start, partition.record.rom_size.get())
 }
 
 /// Read-only flash is whole pages and fits where the platform has it.
 pub(super) fn flash_fits(tables: &Tables, sink: Sink) {
+    let most = tables.platform.flash.size;
     for partition in tables.iter() {
-        let size = flash(&partition).size;
-        if size > platform::ROM_LIMIT || !size.is_multiple_of(PAGE) {
-            sink(
-                Refusal::new(Rule::Rom)
-                    .owner(partition.record.name)
-                    .numbers(size, platform::ROM_LIMIT),
-            );
+        let size = partition.record.rom_size.get();
+        if size > most || !size.is_multiple_of(PAGE) {
+            sink(Refusal::new(Rule::Rom).owner(partition.record.name).numbers(size, most));
         }
     }
 }
@@ -34,7 +30,8 @@ pub(super) fn flash_fits(tables: &Tables, sink: Sink) {
 pub(super) fn segments_are_inside(tables: &Tables, sink: Sink) {
     for partition in tables.iter() {
         for segment in partition.segments().iter().map(range) {
-            if !partition.memory().contains(segment) && !flash(&partition).contains(segment) {
+            if !partition.memory().contains(segment) && !flash(tables, &partition).contains(segment)
+            {
                 let refusal = Refusal::new(Rule::SegmentOutside).owner(partition.record.name);
                 sink(refusal.numbers(segment.size, segment.start));
             }
@@ -57,11 +54,12 @@ pub(super) fn segments_are_disjoint(tables: &Tables, sink: Sink) {
 
 /// The first instruction lies in a segment.
 pub(super) fn entry_is_inside(tables: &Tables, sink: Sink) {
+    let align = tables.platform.entry_align;
     for partition in tables.iter() {
         let entry = partition.record.entry.get();
-        let first = Range::new(entry, 4);
+        let first = Range::new(entry, align);
         if !partition.segments().iter().any(|segment| range(segment).contains(first))
-            || !entry.is_multiple_of(4)
+            || !entry.is_multiple_of(align)
         {
             sink(Refusal::new(Rule::EntryOutside).owner(partition.record.name).numbers(entry, 0));
         }

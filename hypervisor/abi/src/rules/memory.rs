@@ -3,7 +3,6 @@
 
 use super::{Sink, pairs};
 use crate::bundle::{Tables, label};
-use crate::platform::{self, GUEST_END};
 use crate::range::Range;
 use crate::records::{PLACE_AT_BOOT, PartitionFlags, PartitionRecord};
 use crate::refusal::{Refusal, Rule};
@@ -31,14 +30,25 @@ pub(super) fn is_whole_pages(tables: &Tables, sink: Sink) {
     }
 }
 
-/// Guest memory ends below the last address that stage 2 translates.
+/// Guest memory ends below the last address that the platform has for it.
 pub(super) fn is_below_the_last_guest_address(tables: &Tables, sink: Sink) {
+    let limit = tables.platform.ram_end;
     for partition in tables.iter() {
         let end = partition.memory().end();
-        if end > GUEST_END {
-            sink(
-                Refusal::new(Rule::MemoryHigh).owner(partition.record.name).numbers(end, GUEST_END),
-            );
+        if end > limit {
+            sink(Refusal::new(Rule::MemoryHigh).owner(partition.record.name).numbers(end, limit));
+        }
+    }
+}
+
+/// Guest memory starts where the platform has it, if that is fixed.
+pub(super) fn starts_where_the_platform_has_it(tables: &Tables, sink: Sink) {
+    let platform = tables.platform;
+    for partition in tables.iter().filter(|_| !platform.ram_moves) {
+        let start = partition.memory().start;
+        if start != platform.ram {
+            let refusal = Refusal::new(Rule::MemoryStart).owner(partition.record.name);
+            sink(refusal.numbers(start, platform.ram));
         }
     }
 }
@@ -46,7 +56,7 @@ pub(super) fn is_below_the_last_guest_address(tables: &Tables, sink: Sink) {
 /// Guest memory lies beside what the platform shows at fixed addresses.
 pub(super) fn leaves_the_platform_alone(tables: &Tables, sink: Sink) {
     for partition in tables.iter() {
-        for (what, range) in platform::RESERVED {
+        for (what, range) in tables.platform.reserved {
             if range.overlaps(partition.memory()) {
                 let refusal = Refusal::new(Rule::MemoryOnPlatform).owner(partition.record.name);
                 sink(refusal.what(label(what)).numbers(range.start, 0));

@@ -14,7 +14,7 @@ mod partitions;
 use crate::bundle::Tables;
 use crate::refusal::Refusal;
 
-pub(crate) use devices::{interrupts, owned};
+pub(crate) use devices::{interrupts, owned, ports};
 pub use partitions::{OWN_NAME, PARTITIONS};
 
 /// Where a rule tells its breaches.
@@ -33,6 +33,7 @@ const STRUCTURE: &[Check] = &[
     partitions::a_cpu_has_one_owner,
     memory::is_whole_pages,
     memory::is_below_the_last_guest_address,
+    memory::starts_where_the_platform_has_it,
     memory::leaves_the_platform_alone,
     memory::pinned_ones_are_disjoint,
     memory::identity_means_one_address,
@@ -41,6 +42,7 @@ const STRUCTURE: &[Check] = &[
     devices::registers_are_beside_memory,
     devices::registers_are_beside_the_platform,
     devices::a_device_has_one_owner,
+    devices::ports_exist_beside_the_platform,
     devices::interrupts_are_shown,
     devices::an_interrupt_has_one_owner,
     channels::names_are_plain_and_unique,

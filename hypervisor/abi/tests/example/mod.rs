@@ -2,7 +2,7 @@
 //! A small valid bundle: two partitions, a device and two channels.
 
 use abi::draft::Draft;
-use abi::platform::{CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, RAM};
+use abi::platform::{CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, PLATFORM, RAM};
 use abi::records::{
     ChannelEnd, ChannelRecord, DeviceRecord, PLACE_AT_BOOT, PartitionRecord, Span, name,
 };
@@ -33,6 +33,8 @@ pub(crate) fn rtc() -> DeviceRecord {
         host: 0x0901_0000.into(),
         guest: 0x0901_0000.into(),
         size: 0x1000.into(),
+        port: 0.into(),
+        ports: 0.into(),
         interrupts: [34.into(), 0.into(), 0.into(), 0.into()],
     }
 }
@@ -55,7 +57,7 @@ pub(crate) fn channel(called: &str, between: [u32; 2], slot: u32) -> ChannelReco
 
 /// The whole, about 4 KiB when written.
 pub(crate) fn draft() -> Draft {
-    let mut draft = Draft::new(name("qemu-arm64").unwrap());
+    let mut draft = Draft::new(name("qemu-arm64").unwrap(), &PLATFORM);
     let code: Vec<u8> = (0..1500).map(|byte| (byte % 251) as u8).collect();
     draft.add(partition("alpha", 0x80_0000), &[0, 1], vec![(RAM, code.clone())], &[]);
     let segments = vec![(RAM, code), (RAM + 0x10_0000, vec![7; 77])];

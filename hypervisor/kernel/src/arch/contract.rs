@@ -13,7 +13,7 @@
 //!   on; a [`Platform`] may be reached from every CPU of its partition.
 
 use super::{
-    Controls, Kick, Platform, Serial, Stage2, Stage2Purpose, Starter, Vcpu, acknowledge,
+    Controls, Kick, PLATFORM, Platform, Serial, Stage2, Stage2Purpose, Starter, Vcpu, acknowledge,
     answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending, memory_used,
     power_off, power_result, publish_code, relax, route_console, shared, stop_cpu, time,
     vcpu_named, wait, zero,
@@ -36,6 +36,8 @@ type Accessed<A, T> = fn(&Platform, &A, &mut Vcpu, &Partition) -> Result<T, Gues
 mod machine {
     use super::*;
 
+    /// What the guests of this architecture see at fixed addresses.
+    const _: &abi::platform::Platform = &PLATFORM;
     /// What the CPUs of this machine share. There is one in a machine.
     const _: fn() -> &'static Shared = shared;
     /// The number of the CPU that runs this, in the order the firmware lists them.

@@ -3,7 +3,7 @@
 
 use abi::draft::Draft;
 use abi::placement::Reserved;
-use abi::platform::{CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, RAM};
+use abi::platform::{CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, PLATFORM, RAM};
 use abi::range::Range;
 use abi::records::{ChannelEnd, ChannelRecord, PLACE_AT_BOOT, PartitionRecord, Span, name};
 use kernel::arch::{Event, Machine, Reply, Serial, Starter, Stopped, device};
@@ -35,7 +35,7 @@ pub(crate) struct Rig {
 
 /// An empty bundle.
 pub(crate) fn draft() -> Draft {
-    Draft::new(name("fake").expect("short"))
+    Draft::new(name("fake").expect("short"), &PLATFORM)
 }
 
 /// Adds a partition with vCPUs on these CPUs and so much RAM.
@@ -84,6 +84,8 @@ pub(crate) fn facts(bundle: &'static [u8], cpus: usize) -> boot::Machine {
         reserved: vec![Reserved::new("hypervisor", HOST_RAM, 0x1000)],
         frames: Vec::new(),
         interrupts: Vec::new(),
+        ports: Vec::new(),
+        cores: Vec::new(),
         bundle,
         starter: Starter::new(),
     }

@@ -138,6 +138,8 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
         reserved,
         frames: frames.into(),
         interrupts,
+        ports: alloc::vec::Vec::new(),
+        cores: alloc::vec::Vec::new(),
         bundle: bundle_bytes,
         starter: Starter(map),
     })

@@ -34,6 +34,8 @@ pub use stage2::{Purpose as Stage2Purpose, Stage2};
 pub use state::Controls;
 pub use vcpu::Vcpu;
 
+pub use abi::platform::virt::PLATFORM;
+
 use crate::shared::Shared;
 use aarch64_cpu::registers::{CNTHP_CTL_EL2, Writeable};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};

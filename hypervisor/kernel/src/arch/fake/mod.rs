@@ -27,6 +27,8 @@ pub use serial::Serial;
 pub use stage2::{Controls, Stage2, Stage2Purpose};
 pub use vcpu::Vcpu;
 
+pub use abi::platform::virt::PLATFORM;
+
 use crate::exit::{Call, CpuState, PowerAnswer};
 use crate::interrupt::Interrupt;
 use crate::shared::Shared;

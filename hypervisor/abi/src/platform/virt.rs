@@ -3,6 +3,8 @@
 //! machine (its `hw/arm/virt.c` is the reference), so that an image built for
 //! it runs here unchanged, and above them where channels appear.
 
+use super::{Channels, Interrupts, Platform, VCPUS_PER_PARTITION};
+use crate::bundle::label;
 use crate::range::Range;
 
 /// Where guest RAM starts.
@@ -39,22 +41,16 @@ pub const PHYSICAL_TIMER_INTID: u32 = 30;
 pub const PMU_INTID: u32 = 23;
 /// Register page of the partition's first channel; the next one follows a page later.
 pub const CHANNEL_REGISTERS: u64 = 0x0c00_0000;
-/// Bytes of a channel's register page.
-pub const CHANNEL_REGISTERS_STRIDE: u64 = 0x1000;
 /// Shared memory of the partition's channels, one behind the other.
 pub const CHANNEL_MEMORY: u64 = 0x0c10_0000;
 /// End of the window for channels (the `virt` machine's platform bus ends here).
 pub const CHANNEL_END: u64 = 0x0e00_0000;
 /// INTID of the partition's first channel (SPI 8, free on `virt`); the next channel has the next one.
 pub const CHANNEL_INTID: u32 = 40;
-/// Channels that one partition can have: SPI 8 to 15.
-pub const CHANNELS_PER_PARTITION: usize = 8;
 /// First SPI.
 pub const SPI_FIRST: u32 = 32;
 /// One past the highest INTID that a guest's distributor may show.
 pub const INTID_LIMIT: u32 = 288;
-/// vCPUs that one partition can have.
-pub const VCPUS_PER_PARTITION: usize = 8;
 
 /// One past the last guest address: stage 2 translates 40 bits on every CPU that Bulkhead runs on.
 pub const GUEST_END: u64 = 1 << 40;
@@ -69,17 +65,27 @@ pub const RESERVED: [(&str, Range); 6] = [
     ("channels", Range::new(CHANNEL_REGISTERS, CHANNEL_END - CHANNEL_REGISTERS)),
 ];
 
-/// Registers of a channel, at the offsets that ivshmem's BAR0 has
-/// (QEMU, `docs/specs/ivshmem-spec.rst`, "Device registers"). 32-bit accesses only.
-pub mod channel {
-    /// Read and write: bit 0 lets the peer's bell interrupt this side. One after reset.
-    pub const MASK: u64 = 0x0;
-    /// Read: bit 0 says that the peer rang since the last read; reading clears it.
-    pub const STATUS: u64 = 0x4;
-    /// Read: this side's number, 0 or 1, in the order of the manifest's `between`.
-    pub const POSITION: u64 = 0x8;
-    /// Write: bits 31:16 name the peer's number; any vector rings its bell.
-    pub const DOORBELL: u64 = 0xc;
-    /// Read: bytes of the shared memory.
-    pub const SIZE: u64 = 0x10;
-}
+/// The whole, for the rules and the placement.
+pub const PLATFORM: Platform = Platform {
+    arch: label("aarch64"),
+    ram: RAM,
+    ram_moves: true,
+    ram_end: GUEST_END,
+    reserved: &RESERVED,
+    port_end: 0,
+    ports: &[],
+    flash: Range::new(FLASH, ROM_LIMIT),
+    interrupts: Interrupts {
+        first: SPI_FIRST,
+        least: 2 * SPI_FIRST,
+        most: INTID_LIMIT,
+        step: SPI_FIRST,
+        taken: &[("the console", UART_INTID)],
+    },
+    channels: Channels {
+        registers: CHANNEL_REGISTERS,
+        memory: Range::new(CHANNEL_MEMORY, CHANNEL_END - CHANNEL_MEMORY),
+        interrupt: CHANNEL_INTID,
+    },
+    entry_align: 4,
+};
