@@ -99,13 +99,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes the files of a guest.
-    fn fill(
-        &mut self,
-        guest: &str,
-        arch: Arch,
-        recipe: &Recipe,
-        built: &mut Built,
-    ) -> Result<()> {
+    fn fill(&mut self, guest: &str, arch: Arch, recipe: &Recipe, built: &mut Built) -> Result<()> {
         match &recipe.build {
             Build::Cargo(program) => built.image = self.program(&program.recipe())?,
             Build::Linux(linux) => self.linux(guest, arch, linux, built)?,
@@ -148,13 +142,7 @@ impl<'a> Builder<'a> {
 
     /// Debian's kernel as it is, and a first root with busybox, the guest's
     /// init script and its programs.
-    fn linux(
-        &mut self,
-        guest: &str,
-        arch: Arch,
-        linux: &Linux,
-        built: &mut Built,
-    ) -> Result<()> {
+    fn linux(&mut self, guest: &str, arch: Arch, linux: &Linux, built: &mut Built) -> Result<()> {
         let debian = architecture(arch);
         let (kernel, package) = self.packages.fetch(&linux.debian, debian)?;
         built.image = existing(&kernel, &[&format!("boot/vmlinuz-{}", release(&package))])?;

@@ -124,9 +124,8 @@ impl Recipe {
         })?;
         let file: RecipeFile =
             toml::from_str(&text).map_err(|error| mistake(format!("{shown}: {error}")))?;
-        file.choose(arch).ok_or_else(|| {
-            mistake(format!("{shown}: the guest is not made for {}", arch.word()))
-        })
+        file.choose(arch)
+            .ok_or_else(|| mistake(format!("{shown}: the guest is not made for {}", arch.word())))
     }
 }
 

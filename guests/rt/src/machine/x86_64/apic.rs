@@ -10,6 +10,7 @@
 use super::boot::CPUS;
 use super::ports::PIC_MASKS;
 use super::{IO_APIC, LOCAL_APIC, cpu_index, timer};
+use abi::platform::pc;
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use x86_64::registers::model_specific::Msr;
@@ -143,7 +144,7 @@ pub fn disable(intid: u32) {
 }
 
 fn line_of(intid: u32) -> Option<u32> {
-    intid.checked_sub(LINES).filter(|&line| line < 24)
+    intid.checked_sub(LINES).filter(|&line| line < pc::IO_APIC_PINS)
 }
 
 /// Notes the vector that this CPU came through.

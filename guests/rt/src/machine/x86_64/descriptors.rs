@@ -133,6 +133,24 @@ pub fn load_idt() {
     unsafe { asm!("lidt [{}]", in(reg) &raw const idt, options(nostack, preserves_flags)) };
 }
 
+/// Sends interrupt `vector` to code of the caller's own.
+///
+/// # Safety
+/// The code keeps all registers that the interrupted code needs, returns by
+/// IRETQ, and the vector is none of the runtime's exceptions.
+pub unsafe fn set_interrupt(vector: u8, entry: unsafe extern "C" fn()) {
+    let entry = entry as *const () as u64;
+    let gate = IDT.0.get().cast::<u64>();
+    // SAFETY: inside the table, of which no reference exists; the caller vouches for the code.
+    unsafe {
+        let low = gate.add(2 * usize::from(vector));
+        low.write_volatile(
+            entry & 0xffff | u64::from(CODE) << 16 | GATE | (entry >> 16 & 0xffff) << 48,
+        );
+        low.add(1).write_volatile(entry >> 32);
+    }
+}
+
 /// One past CPU 0's stack for exceptions.
 #[must_use]
 pub fn exception_stack() -> u64 {

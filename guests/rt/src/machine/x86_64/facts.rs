@@ -10,21 +10,20 @@ use super::apic;
 use super::mmio::channel_window;
 use crate::Boot;
 use crate::channel::{Channel, Channels};
+use abi::platform::pc;
 
 const MAGIC: u32 = 0x336e_c578;
 /// Bytes of the start information, and of one entry of its memory map.
 const START: u64 = 56;
 const MAP_ENTRY: u64 = 24;
 const RAM: u32 = 1;
-/// First address of the memory that is not a PC's first megabyte.
-const HIGH: u64 = 0x10_0000;
 /// One past the last address that the map reaches.
 const MAPPED: u64 = 1 << 32;
 /// Longest command line, and most bytes of a table.
 const LINE: usize = 4096;
 const TABLE: u32 = 0x10_0000;
 /// The _HID of a channel.
-const CHANNEL: &[u8] = b"BULK0001";
+const CHANNEL: &[u8] = pc::CHANNEL_HID.as_bytes();
 
 /// The start information.
 #[derive(Clone, Copy)]
@@ -45,7 +44,7 @@ impl Facts {
         let map = bytes(at, entries * MAP_ENTRY)?;
         let ram = map.chunks_exact(MAP_ENTRY as usize).filter(|e| number(e, 16, 4) == RAM.into());
         ram.map(|entry| (number(entry, 0, 8), number(entry, 8, 8)))
-            .filter(|&(start, _)| start >= HIGH)
+            .filter(|&(start, _)| start >= pc::HIGH)
             .max_by_key(|&(_, size)| size)
     }
 

@@ -2,6 +2,7 @@
 //! Device registers. Each access is one plain MOV with a base register: what a
 //! hypervisor must decode is as simple as it can be.
 
+use abi::platform::pc;
 use core::arch::asm;
 
 /// A device's registers.
@@ -13,18 +14,15 @@ pub struct Registers {
 
 /// The I/O APIC.
 // SAFETY: the platform has this page and only the `apic` module drives it.
-pub const IO_APIC: Registers = unsafe { Registers::new(0xfec0_0000, 0x1000) };
+pub const IO_APIC: Registers = unsafe { Registers::new(pc::IO_APIC, pc::IO_APIC_SIZE) };
 /// This CPU's local APIC, where it is not an x2APIC.
 // SAFETY: the platform has this page and only the `apic` module drives it.
-pub const LOCAL_APIC: Registers = unsafe { Registers::new(0xfee0_0000, 0x1000) };
-
-/// First address of the channels' register pages, and one past their memory.
-const CHANNELS: (u64, u64) = (0xd000_0000, 0xe000_0000);
+pub const LOCAL_APIC: Registers = unsafe { Registers::new(pc::LOCAL_APIC, pc::LOCAL_APIC_SIZE) };
 
 /// A window that the platform's description gives to a channel.
 pub(super) fn channel_window(base: u64, size: u64) -> Option<Registers> {
     let end = base.checked_add(size)?;
-    let inside = base >= CHANNELS.0 && end <= CHANNELS.1;
+    let inside = base >= pc::CHANNEL_REGISTERS && end <= pc::CHANNEL_END;
     // SAFETY: between these addresses the platform has channels only, whose memory no Rust object lies in.
     inside.then(|| unsafe { Registers::new(base, size) })
 }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ports of the PC. Manual: Intel SDM, "Input/Output".
 
+use abi::platform::pc;
 use core::arch::asm;
 
 /// First port of COM1, the console.
-pub const COM1: Port = known(0x3f8);
+pub const COM1: Port = known(pc::COM1);
 /// First port of COM2.
 pub const COM2: Port = known(0x2f8);
 /// Interrupt masks of the two 8259s.
-pub const PIC_MASKS: [Port; 2] = [known(0x21), known(0xa1)];
+pub const PIC_MASKS: [Port; 2] = [known(pc::PIC1 + 1), known(pc::PIC2 + 1)];
 /// Counter 2 of the PIT.
-pub const PIT_COUNTER_2: Port = known(0x42);
+pub const PIT_COUNTER_2: Port = known(pc::PIT + 2);
 /// Control word of the PIT.
-pub const PIT_CONTROL: Port = known(0x43);
+pub const PIT_CONTROL: Port = known(pc::PIT + 3);
 /// Gate (bit 0) and output (bit 5) of the PIT's counter 2.
-pub const PIT_GATE: Port = known(0x61);
+pub const PIT_GATE: Port = known(pc::PIT_GATE);
 /// Reset control: 6 resets the machine.
-pub const RESET: Port = known(0xcf9);
+pub const RESET: Port = known(pc::RESET);
 /// PM1a control of the platform and of QEMU's q35.
-pub const PM1A_CONTROL: Port = known(0x604);
+pub const PM1A_CONTROL: Port = known(pc::PM_CONTROL);
 /// PM1a control of Bochs.
 pub const PM1A_CONTROL_BOCHS: Port = known(0xb004);
 

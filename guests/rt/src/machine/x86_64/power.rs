@@ -4,11 +4,12 @@
 
 use super::ports::{PM1A_CONTROL, PM1A_CONTROL_BOCHS, RESET};
 use super::uart;
+use abi::platform::pc;
 
 /// SLP_EN.
 const SLEEP: u16 = 1 << 13;
-/// SLP_TYPa of S5 on the platform. QEMU's and Bochs's is 0.
-const S5: u16 = 5 << 10;
+/// SLP_TYPa of S5 on the platform, in its place. QEMU's and Bochs's is 0.
+const S5: u16 = (pc::SOFT_OFF as u16) << 10;
 
 /// Why a CPU did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub fn off() -> ! {
 pub fn reset() -> ! {
     uart::flush();
     RESET.write8(0x02);
-    RESET.write8(0x06);
+    RESET.write8(pc::RESET_VALUE);
     stop()
 }
 
