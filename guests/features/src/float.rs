@@ -7,8 +7,9 @@ use crate::cpu::{self, VECTORS, Vectors, fill, generated, hvc, number, smc, vect
 use crate::interrupts::{SGI, comes, count};
 use crate::report::{Report, Result, equal, holds};
 use abi::platform::{UART, VIRTUAL_TIMER_INTID};
+use guest_rt::machine::gic;
 use guest_rt::machine::{cpu_index, mask_interrupts, unmask_interrupts, wait_for_interrupt};
-use guest_rt::{gic, machine, power};
+use guest_rt::{machine, power};
 
 /// PSCI_VERSION, and a function that nobody has.
 const PSCI_VERSION: u64 = 0x8400_0000;

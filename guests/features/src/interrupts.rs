@@ -4,8 +4,8 @@
 use crate::cpu::registers::{CNTP_CTL, CNTV_CTL, CNTVCT, PMOVSCLR};
 use abi::platform::{PHYSICAL_TIMER_INTID, PMU_INTID, VIRTUAL_TIMER_INTID};
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_rt::machine::on_interrupt;
-use guest_rt::{gic, timer};
+use guest_rt::machine::{gic, on_interrupt};
+use guest_rt::timer;
 
 /// SGI that the tests send to themselves.
 pub(crate) const SGI: u32 = 3;

@@ -27,8 +27,8 @@ mod report;
 mod shown;
 mod timers;
 
-use guest_rt::machine::{enable_mmu, unmask_interrupts};
-use guest_rt::{Boot, gic, power, println};
+use guest_rt::machine::{enable_mmu, gic, unmask_interrupts};
+use guest_rt::{Boot, power, println};
 use report::Report;
 
 guest_rt::entry!(main);

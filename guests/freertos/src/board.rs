@@ -10,11 +10,10 @@
 use core::ffi::{CStr, c_char};
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use guest_rt::channel::{Channel, RTC_TIME, RTOS_TELEMETRY};
+use guest_rt::channel::{Channel, Channels, RTC_TIME, RTOS_TELEMETRY};
 use guest_rt::console::Console;
-use guest_rt::gic::Trigger;
-use guest_rt::tree::Channels;
-use guest_rt::{gic, power, timer};
+use guest_rt::machine::gic::{self, Trigger};
+use guest_rt::{power, timer};
 use spin::Once;
 
 /// Ticks per second: configTICK_RATE_HZ.

@@ -8,14 +8,16 @@
 
 mod board;
 
-use guest_rt::tree::{Channels, Tree};
-use guest_rt::{Boot, gic, machine, println};
+use guest_rt::channel::Channels;
+use guest_rt::facts::Facts;
+use guest_rt::machine::gic;
+use guest_rt::{Boot, machine, println};
 
 guest_rt::entry!(main);
 
 fn main(boot: Boot) -> ! {
     machine::enable_mmu();
-    let channels = Tree::find(boot).map_or_else(Channels::new, |tree| tree.channels());
+    let channels = Facts::find(boot).map_or_else(Channels::new, |facts| facts.channels());
     println!("freertos: 1 kHz tick, {} channels", channels.len());
     for channel in &channels {
         println!("freertos: channel {}", channel.name());

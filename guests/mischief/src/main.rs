@@ -18,8 +18,8 @@ mod hostile;
 mod random;
 mod tally;
 
-use groups::{GROUPS, Group};
-use guest_rt::tree::Tree;
+use groups::{GROUPS, Group, MEMORY};
+use guest_rt::facts::Facts;
 use guest_rt::{Boot, power, println};
 use random::Random;
 use tally::Tally;
@@ -28,15 +28,15 @@ guest_rt::entry!(main);
 
 /// What every group works with.
 struct Setting {
-    tree: Option<Tree>,
+    facts: Option<Facts>,
     /// This partition's memory: first address and one past the last.
     memory: (u64, u64),
     random: Random,
 }
 
 fn main(boot: Boot) -> ! {
-    let tree = Tree::find(boot);
-    let line = tree.map_or("", |tree| tree.command_line());
+    let facts = Facts::find(boot);
+    let line = facts.map_or("", |facts| facts.command_line());
     let chosen = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("group="));
     println!("mischief: {}", chosen.unwrap_or("all"));
     if let Some(stranger) =
@@ -44,9 +44,10 @@ fn main(boot: Boot) -> ! {
     {
         println!("mischief: no group {stranger}");
     }
-    let (start, size) = tree.and_then(|tree| tree.memory()).unwrap_or((0x4000_0000, 0x80_0000));
+    let (start, size) = facts.and_then(|facts| facts.memory()).unwrap_or(MEMORY);
     let memory = (start, start + size);
-    let mut setting = Setting { tree, memory, random: Random::new(0x00b0_1de5_7a7e) };
+    hostile::prepare();
+    let mut setting = Setting { facts, memory, random: Random::new(0x00b0_1de5_7a7e) };
     for group in GROUPS {
         let wanted =
             chosen.map_or(group.ends, |names| names.split(',').any(|name| name == group.name));

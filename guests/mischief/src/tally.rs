@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Counts how probes came back, and prints one line for each part of a group.
 
-use crate::hostile::Outcome;
+use crate::hostile::{self, Outcome};
 use core::fmt;
+use guest_rt::machine::Caught;
 use guest_rt::{print, println};
 
 /// Different outcomes that a part tells apart; further ones count as `other`.
@@ -13,9 +14,9 @@ const KINDS: usize = 12;
 enum Kind {
     /// It did what it says.
     Done,
-    /// It returned an error code of PSCI or SMCCC.
+    /// It returned an error code.
     Code(i32),
-    /// An exception: class and, for aborts, the fault status.
+    /// An exception: its class and what else tells it apart.
     Exception { class: u64, status: u64 },
 }
 
@@ -24,39 +25,14 @@ impl fmt::Display for Kind {
         match *self {
             Kind::Done => to.write_str("done"),
             Kind::Code(code) => write!(to, "{code}"),
-            Kind::Exception { class, status } => exception(class, status, to),
+            Kind::Exception { class, status } => hostile::name(class, status, to),
         }
     }
 }
 
-fn exception_of(esr: u64) -> Kind {
-    let class = esr >> 26 & 0x3f;
-    let abort = matches!(class, 0x20 | 0x21 | 0x24 | 0x25);
-    Kind::Exception { class, status: if abort { esr & 0x3f } else { 0 } }
-}
-
-/// Arm ARM, "ESR_EL1": the fields EC and, in the ISS of an abort, DFSC.
-fn exception(class: u64, status: u64, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let name = match class {
-        0x00 => "undefined",
-        0x07 => "trapped-fp",
-        0x0e => "illegal-state",
-        0x15 => "svc",
-        0x16 => "hvc",
-        0x17 => "smc",
-        0x18 => "trapped-register",
-        0x20 | 0x21 => "instruction-abort",
-        0x22 => "pc-alignment",
-        0x24 | 0x25 => "data-abort",
-        0x26 => "sp-alignment",
-        0x2f => "serror",
-        0x3c => "brk",
-        _ => return write!(to, "exception-{class:#x}"),
-    };
-    match class {
-        0x20 | 0x21 | 0x24 | 0x25 => write!(to, "{name}-{status:#04x}"),
-        _ => to.write_str(name),
-    }
+fn exception_of(caught: &Caught) -> Kind {
+    let (class, status) = hostile::exception(caught);
+    Kind::Exception { class, status }
 }
 
 /// The counts of one group.
@@ -78,7 +54,7 @@ impl Tally {
     pub(crate) fn count(&mut self, outcome: Outcome) {
         let kind = match outcome {
             Outcome::Done(_) => Kind::Done,
-            Outcome::Caught(caught) => exception_of(caught.esr),
+            Outcome::Caught(caught) => exception_of(&caught),
         };
         self.add(kind, 1);
     }
@@ -90,7 +66,7 @@ impl Tally {
                 code @ -9..=-1 => Kind::Code(code),
                 _ => Kind::Done,
             },
-            Outcome::Caught(caught) => exception_of(caught.esr),
+            Outcome::Caught(caught) => exception_of(&caught),
         };
         self.add(kind, 1);
     }

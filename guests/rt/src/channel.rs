@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Channels: memory shared with one other partition, and a doorbell. The
-//! device tree's node `bulkhead,channel` says where; [`abi::platform::channel`]
-//! has the registers.
+//! platform's description says where ([`crate::facts`]);
+//! [`abi::platform::channel`] has the registers.
 //!
 //! Each side owns one record, at `position * 0x800` in the shared memory, of
 //! eight aligned little-endian 64-bit words, and reads the other side's:
@@ -10,9 +10,9 @@
 //! 0 kind (eight ASCII bytes)   1 sequence, odd while being written   2..8 values
 //! ```
 
-use crate::machine::Registers;
-use aarch64_cpu::asm::barrier::{SY, dmb};
-use abi::platform::channel;
+use crate::machine::{Registers, barrier};
+use abi::platform::{self, channel};
+use arrayvec::ArrayVec;
 
 /// Bytes between the two sides' records.
 const RECORD_STRIDE: u64 = 0x800;
@@ -25,11 +25,16 @@ pub const VALUE_COUNT: usize = 6;
 /// Times a reader tries again when the writer is at work.
 const ATTEMPTS: usize = 100;
 
+/// All channels of a partition.
+pub type Channels = ArrayVec<Channel, { platform::CHANNELS_PER_PARTITION }>;
+
 /// A record's values.
 pub type Values = [u64; VALUE_COUNT];
 
 /// Kind of the driver's record: heartbeat, seconds since 1970, lateness in microseconds.
 pub const RTC_TIME: u64 = u64::from_le_bytes(*b"rtc-time");
+/// Kind of the serial driver's record: heartbeat, bytes sent, interrupts taken, lateness in microseconds.
+pub const SERIAL_COUNTS: u64 = u64::from_le_bytes(*b"serial  ");
 /// Kind of the RTOS's record: heartbeat, ticks, worst lateness in microseconds, items
 /// through the queue, rings from peers, seconds since 1970 as the driver told them.
 pub const RTOS_TELEMETRY: u64 = u64::from_le_bytes(*b"freertos");
@@ -99,14 +104,14 @@ impl Channel {
         let base = u64::from(self.position()) * RECORD_STRIDE;
         let sequence = self.memory.read64(base + SEQUENCE) | 1;
         self.memory.write64(base + SEQUENCE, sequence);
-        dmb(SY);
+        barrier();
         self.memory.write64(base, kind);
         for (offset, value) in (base + VALUES..).step_by(8).zip(values) {
             self.memory.write64(offset, *value);
         }
-        dmb(SY);
+        barrier();
         self.memory.write64(base + SEQUENCE, sequence.wrapping_add(1));
-        dmb(SY);
+        barrier();
         self.ring();
     }
 
@@ -119,13 +124,13 @@ impl Channel {
 
     fn read_once(&self, base: u64, kind: u64) -> Option<Values> {
         let before = self.memory.read64(base + SEQUENCE);
-        dmb(SY);
+        barrier();
         let mut values = Values::default();
         for (offset, value) in (base + VALUES..).step_by(8).zip(&mut values) {
             *value = self.memory.read64(offset);
         }
         let found = self.memory.read64(base);
-        dmb(SY);
+        barrier();
         let whole = before & 1 == 0 && before == self.memory.read64(base + SEQUENCE);
         (whole && found == kind).then_some(values)
     }

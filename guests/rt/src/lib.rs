@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a bare guest needs and no more: entry at EL1, exception vectors, the
-//! GICv3, the virtual timer, the PL011, PSCI, the device tree and channels.
+//! What a bare guest needs and no more: entry, exception vectors, interrupts,
+//! a timer, the console, power, the platform's description and channels.
 //!
 //! A guest is a `no_std` binary with `guest_rt::entry!(main)` and a build
-//! script that asks for `guest.ld`. It sees QEMU's `virt` platform and so runs
-//! on that machine unchanged (`-kernel guest.elf`), without channels.
+//! script that asks for `guest.ld`. It sees QEMU's `virt` platform or a PC and
+//! so runs there unchanged (`-kernel guest.elf`), without channels.
 //! All unsafe code is in [`machine`]. The runtime allocates nothing.
 
 #![no_std]
@@ -12,24 +12,24 @@
 
 pub mod channel;
 pub mod console;
-pub mod gic;
 pub mod machine;
-pub mod power;
-pub mod timer;
-pub mod tree;
+
+pub use machine::{facts, interrupts, power, timer};
 
 use core::panic::PanicInfo;
 
 /// What the platform hands to a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct Boot {
-    /// Value of x0 at entry: the device tree's address under Bulkhead, zero for an ELF on bare QEMU.
+    /// Arm: x0 at entry, the device tree's address under Bulkhead, zero for an ELF on bare QEMU.
+    /// x86: EBX at entry, the address of PVH's start information.
     pub argument: u64,
 }
 
 /// Names the guest's main function, a `fn(guest_rt::Boot) -> !`.
 ///
-/// It runs on CPU 0 at EL1 with interrupts masked and the MMU off.
+/// It runs on CPU 0 with interrupts masked: on Arm at EL1 with the MMU off, on
+/// x86 in 64-bit mode with the first 4 GiB mapped where they are.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

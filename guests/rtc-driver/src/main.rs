@@ -14,9 +14,9 @@
 mod pl031;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use guest_rt::channel::{Channel, RTC_TIME};
-use guest_rt::gic::{self, Trigger};
-use guest_rt::tree::{Channels, Tree};
+use guest_rt::channel::{Channel, Channels, RTC_TIME};
+use guest_rt::facts::Facts;
+use guest_rt::machine::gic::{self, Trigger};
 use guest_rt::{Boot, machine, println, timer};
 
 guest_rt::entry!(main);
@@ -29,7 +29,7 @@ static LATENESS: AtomicU64 = AtomicU64::new(0);
 
 fn main(boot: Boot) -> ! {
     machine::enable_mmu();
-    let channels = Tree::find(boot).map_or_else(Channels::new, |tree| tree.channels());
+    let channels = Facts::find(boot).map_or_else(Channels::new, |facts| facts.channels());
     announce(&channels);
     gic::init();
     gic::enable(pl031::INTID, Trigger::Level);

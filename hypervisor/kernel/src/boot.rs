@@ -155,7 +155,10 @@ fn build_one(
     }
     for device in partition.devices() {
         let (guest, host) = (GuestPhys::new(device.guest.get()), HostPhys::new(device.host.get()));
-        stage2.map(guest, host, device.size.get(), Stage2Purpose::Device)?;
+        if device.size.get() > 0 {
+            stage2.map(guest, host, device.size.get(), Stage2Purpose::Device)?;
+        }
+        stage2.grant_ports(device.port.get(), device.ports.get())?;
     }
     let mut channels = Vec::new();
     for (row, channel) in bundle.channels().iter().enumerate() {

@@ -2,16 +2,15 @@
 //! More of everything than anybody wants: rings, console bytes, interrupts;
 //! and lines that pretend to be somebody else's.
 
+use super::machine;
 use crate::Setting;
 use crate::tally::Tally;
 use abi::platform::channel::{DOORBELL, MASK, STATUS};
 use guest_rt::console::write_byte_regardless;
-use guest_rt::machine::{on_interrupt, unmask_interrupts};
-use guest_rt::{gic, machine, print, println, timer};
+use guest_rt::{print, println};
 
 const RINGS: u64 = 100_000;
 const BYTES: u64 = 200_000;
-const INTERRUPTS: u64 = 100_000;
 
 /// What a console must show as this guest's own, and harmless.
 const FORGERIES: &[&str] = &[
@@ -29,12 +28,12 @@ const FORGERIES: &[&str] = &[
 
 pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     doorbells(setting, tally);
-    interrupts(tally);
+    machine::flood(tally);
     console(setting, tally);
 }
 
 fn doorbells(setting: &mut Setting, tally: &mut Tally) {
-    let channels = setting.tree.map(|tree| tree.channels()).unwrap_or_default();
+    let channels = setting.facts.map(|facts| facts.channels()).unwrap_or_default();
     for channel in &channels {
         for _ in 0..RINGS {
             channel.ring();
@@ -48,39 +47,6 @@ fn doorbells(setting: &mut Setting, tally: &mut Tally) {
         tally.count_done(RINGS / 10 * 3);
         tally.part(format_args!("doorbell of {}", channel.name()));
     }
-}
-
-/// Interrupts as fast as they can be taken: to itself, to a vCPU that is absent or asleep, from a timer that is always due.
-fn interrupts(tally: &mut Tally) {
-    gic::init();
-    gic::enable(1, gic::Trigger::Edge);
-    on_interrupt(|| {
-        while let Some(intid) = gic::acknowledge() {
-            gic::end(intid);
-        }
-    });
-    unmask_interrupts();
-    for count in 0..INTERRUPTS {
-        gic::send_sgi(1, (count % 16) as usize);
-    }
-    tally.count_done(INTERRUPTS);
-    tally.part(format_args!("SGIs"));
-    gic::enable(timer::INTID, gic::Trigger::Level);
-    on_interrupt(|| {
-        if let Some(intid) = gic::acknowledge() {
-            // 20 microseconds later, so that the interrupted code gets something done.
-            timer::arm(timer::now() + timer::frequency() / 50_000);
-            gic::end(intid);
-        }
-    });
-    timer::arm(timer::now());
-    for _ in 0..INTERRUPTS {
-        core::hint::black_box(timer::now());
-    }
-    timer::disarm();
-    machine::mask_interrupts();
-    tally.count_done(INTERRUPTS);
-    tally.part(format_args!("timer interrupts"));
 }
 
 fn console(setting: &mut Setting, tally: &mut Tally) {

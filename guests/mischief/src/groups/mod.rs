@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The groups, in the order they run.
+//! The groups. Most belong to an architecture, whose folder lists all that it has.
 
-mod atomics;
-mod cache;
-mod calls;
-mod devices;
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod endless;
 mod floods;
-mod memory;
-mod places;
-mod power;
-mod registers;
-mod semihosting;
-mod walks;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+use aarch64 as machine;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as machine;
+
+pub(crate) use machine::{GROUPS, MEMORY};
 
 use crate::Setting;
 use crate::tally::Tally;
@@ -31,26 +32,6 @@ const fn group(name: &'static str, run: fn(&mut Setting, &mut Tally)) -> Group {
     Group { name, ends: true, run }
 }
 
-const fn endless(name: &'static str, run: fn(&mut Setting, &mut Tally)) -> Group {
+const fn forever(name: &'static str, run: fn(&mut Setting, &mut Tally)) -> Group {
     Group { name, ends: false, run }
 }
-
-/// Every group.
-pub(crate) const GROUPS: &[Group] = &[
-    group("memory", memory::run),
-    group("atomics", atomics::run),
-    group("cache", cache::run),
-    group("calls", calls::run),
-    group("semihosting", semihosting::run),
-    group("registers", registers::run),
-    group("power", power::run),
-    group("gic", devices::gic),
-    group("devices", devices::others),
-    group("floods", floods::run),
-    group("million", calls::million),
-    group("walks", walks::run),
-    endless("idle", endless::idle),
-    endless("loop", endless::spin),
-    endless("wedge", endless::wedge),
-    endless("reset", endless::reset),
-];

@@ -118,6 +118,8 @@ mod memory {
         // read and write; never cached, gathered or executed.
         Stage2Purpose::Device,
     ];
+    /// Lets the partition reach so many I/O ports from the first on by itself (x86 alone has them).
+    const _: fn(&mut Stage2, u32, u32) -> Result<(), Error> = Stage2::grant_ports;
     /// What governs the vCPU with this number; whether its waiting for interrupts is an exit.
     const _: fn(&Stage2, usize, bool) -> Controls = Stage2::controls;
 }

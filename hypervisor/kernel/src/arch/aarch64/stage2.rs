@@ -63,6 +63,14 @@ impl Stage2 {
         })
     }
 
+    /// There are no ports on this architecture.
+    ///
+    /// # Errors
+    /// None.
+    pub fn grant_ports(&mut self, _first: u32, _count: u32) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The registers that govern vCPU `index` of this partition.
     #[must_use]
     pub fn controls(&self, index: usize, trap_idle: bool) -> Controls {

@@ -70,6 +70,14 @@ impl Stage2 {
         Machine::current().with(|state| self.space.map(&mut state.tables, mapping))
     }
 
+    /// There are no ports on this architecture.
+    ///
+    /// # Errors
+    /// None.
+    pub fn grant_ports(&mut self, _first: u32, _count: u32) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// What governs a vCPU of this partition.
     #[must_use]
     pub fn controls(&self, _index: usize, _trap_idle: bool) -> Controls {

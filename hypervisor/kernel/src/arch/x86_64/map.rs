@@ -144,6 +144,15 @@ pub(super) fn pages(count: usize) -> Option<*mut u64> {
     Some(store.virt(first))
 }
 
+/// Pages full of ones, which nobody else has.
+#[must_use]
+pub(super) fn ones(count: usize) -> Option<*mut u64> {
+    let pages = pages(count)?;
+    // SAFETY: these pages were just allocated.
+    unsafe { core::ptr::write_bytes(pages.cast::<u8>(), 0xff, count * PAGE as usize) }
+    Some(pages)
+}
+
 /// Pages for a stack or the heap, as the kernel sees them, with an unmapped page below.
 #[must_use]
 pub(super) fn allocate(map: &mut Map, pages: usize) -> Option<*mut u8> {

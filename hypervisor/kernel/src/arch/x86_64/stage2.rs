@@ -3,13 +3,14 @@
 //! never changed afterwards. It is an EPT or an NPT, as the CPU is.
 
 use super::features::{self, Maker};
-use super::map::with_tables;
+use super::map::{ones, phys, with_tables};
 use super::state::Controls;
-use super::{svm, vmx};
+use super::vmx;
 use crate::partition::Memory;
 use paging::ept::Ept;
 use paging::npt::Npt;
 use paging::{Error, GuestPhys, HostPhys, Kind, Mapping, Rights, Space};
+use spin::Once;
 
 /// The tables, in the maker's format.
 #[derive(Debug)]
@@ -24,8 +25,15 @@ pub struct Stage2 {
     nested: Nested,
     tag: u32,
     ram: Memory,
-    ports: u64,
+    /// The bitmap of ports that exit, which a partition without ports of its own shares.
+    ports: *mut u64,
+    owns_ports: bool,
 }
+
+// SAFETY: the bitmap is written at boot, by `grant_ports`, and only read afterwards.
+unsafe impl Send for Stage2 {}
+// SAFETY: as above.
+unsafe impl Sync for Stage2 {}
 
 /// What a range of a partition's addresses is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +68,7 @@ impl Stage2 {
         let nothing = Memory { guest: GuestPhys::new(0), host: HostPhys::new(0), size: 0 };
         // Tag 0 is the hypervisor's own.
         let tag = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        let ports = match features::maker() {
-            Some(Maker::Intel) => vmx::all_ports(),
-            _ => svm::all_ports(),
-        };
-        Ok(Self { nested, tag, ram: nothing, ports: ports.ok_or(Error::OutOfTables)? })
+        Ok(Self { nested, tag, ram: nothing, ports: all_ports()?, owns_ports: false })
     }
 
     /// Maps a range of the partition's addresses.
@@ -95,6 +99,22 @@ impl Stage2 {
         })
     }
 
+    /// Lets the partition reach so many ports from the first on by itself.
+    ///
+    /// # Errors
+    /// When there are no pages left.
+    pub fn grant_ports(&mut self, first: u32, count: u32) -> Result<(), Error> {
+        if count > 0 && !self.owns_ports {
+            self.ports = ones(PORT_PAGES).ok_or(Error::OutOfTables)?;
+            self.owns_ports = true;
+        }
+        for port in (first..first.saturating_add(count)).take_while(|port| *port < 0x1_0000) {
+            // SAFETY: bit 0xffff lies in the second of the pages, which are this partition's.
+            unsafe { *self.ports.add(port as usize / 64) &= !(1 << (port % 64)) }
+        }
+        Ok(())
+    }
+
     /// What governs a vCPU of this partition. A vCPU that waits always exits: a halted CPU
     /// that is interrupted would go on behind its HLT.
     #[must_use]
@@ -103,6 +123,16 @@ impl Stage2 {
             Nested::Ept(space) => space.format().eptp(space.root()),
             Nested::Npt(space) => space.root().get(),
         };
-        Controls { root, tag: self.tag, ram: self.ram, ports: self.ports }
+        Controls { root, tag: self.tag, ram: self.ram, ports: phys(self.ports as u64) }
     }
+}
+
+/// Pages of a bitmap of ports: 65536 bits, and what AMD-V reads behind them.
+const PORT_PAGES: usize = 3;
+
+/// A bitmap that lets no port through.
+fn all_ports() -> Result<*mut u64, Error> {
+    static PORTS: Once<Option<usize>> = Once::new();
+    let ports = PORTS.call_once(|| ones(PORT_PAGES).map(|ports| ports as usize));
+    ports.map(|ports| ports as *mut u64).ok_or(Error::OutOfTables)
 }

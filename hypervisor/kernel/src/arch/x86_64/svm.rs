@@ -16,7 +16,6 @@ use devices::x86::Vendor;
 use devices::x86::cpuid::Leaf;
 use devices::x86::msr::{self, Rule};
 use devices::x86::svm::{Svm, allowed, features};
-use paging::PAGE;
 use spin::Once;
 
 /// VM_CR.
@@ -219,20 +218,6 @@ pub(super) fn start_cpu() -> Result<(), &'static str> {
         wrmsr(HSAVE, phys(page as u64));
     }
     Ok(())
-}
-
-/// Physical address of a bitmap that lets no port through.
-pub(super) fn all_ports() -> Option<u64> {
-    static PORTS: Once<Option<u64>> = Once::new();
-    *PORTS.call_once(|| ones(3))
-}
-
-/// Pages full of ones.
-fn ones(count: usize) -> Option<u64> {
-    let pages = map::pages(count)?;
-    // SAFETY: these pages were just allocated.
-    unsafe { core::ptr::write_bytes(pages.cast::<u8>(), 0xff, count * PAGE as usize) }
-    Some(phys(pages as u64))
 }
 
 /// Physical address of the bitmap of MSRs, two bits each, for reads and writes.

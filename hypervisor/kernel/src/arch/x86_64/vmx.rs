@@ -173,17 +173,6 @@ fn region() -> Option<u64> {
     Some(phys(page as u64))
 }
 
-/// Physical address of a bitmap that lets no port through, of two pages.
-pub(super) fn all_ports() -> Option<u64> {
-    static PORTS: Once<Option<u64>> = Once::new();
-    *PORTS.call_once(|| {
-        let pages = map::pages(2)?;
-        // SAFETY: pages of its own.
-        unsafe { core::ptr::write_bytes(pages.cast::<u8>(), 0xff, 2 * PAGE as usize) }
-        Some(phys(pages as u64))
-    })
-}
-
 /// Physical address of the bitmap of MSRs: reads low and high, writes low and high.
 fn msrs() -> Option<u64> {
     static MSRS: Once<Option<u64>> = Once::new();

@@ -5,7 +5,7 @@ use crate::Setting;
 use crate::hostile::Instruction;
 use crate::tally::Tally;
 use abi::platform;
-use guest_rt::machine::UART;
+use guest_rt::console;
 
 /// Redistributors that are swept: one more than a partition with two vCPUs has.
 const REDISTRIBUTORS: u64 = 3;
@@ -24,15 +24,13 @@ pub(super) fn gic(setting: &mut Setting, tally: &mut Tally) {
 
 pub(super) fn others(setting: &mut Setting, tally: &mut Tally) {
     sweep("gpio", platform::GPIO, platform::GPIO_SIZE, setting, tally);
-    let channels = setting.tree.map(|tree| tree.channels()).unwrap_or_default();
+    let channels = setting.facts.map(|facts| facts.channels()).unwrap_or_default();
     for number in 0..channels.len() as u64 {
         let base = platform::CHANNEL_REGISTERS + number * platform::CHANNEL_REGISTERS_STRIDE;
         sweep("channel", base, platform::CHANNEL_REGISTERS_STRIDE, setting, tally);
     }
     sweep_silently(platform::UART, platform::UART_SIZE, setting, tally);
-    // Control: on, both directions; line control: 8 bits, FIFOs (PL011 TRM, "Register descriptions").
-    UART.write32(0x2c, 0x70);
-    UART.write32(0x30, 0x301);
+    console::init();
     guest_rt::println!();
     tally.part(format_args!("uart"));
 }

@@ -4,8 +4,8 @@
 //! CPU 0 clears .bss first. Entry is at EL1 with the MMU off, as PSCI's
 //! "Initial core configuration" and the platform promise.
 
+use super::power::{self, StartError};
 use crate::Boot;
-use crate::power::{self, StartError};
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicPtr, Ordering};

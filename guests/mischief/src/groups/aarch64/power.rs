@@ -4,9 +4,9 @@
 use crate::Setting;
 use crate::hostile::{Instruction, pause};
 use crate::tally::Tally;
-use guest_rt::machine::start_cpu;
+use guest_rt::machine::{gic, start_cpu};
 use guest_rt::power::{AffinityState, affinity_info, cpu_off};
-use guest_rt::{gic, timer};
+use guest_rt::timer;
 
 const CPU_SUSPEND: u64 = 0xc400_0001;
 const CPU_ON: u64 = 0xc400_0003;

@@ -3,7 +3,7 @@
 //! all with the same priority, ended and deactivated by one write to EOIR1.
 //! Manual: GIC Architecture Specification (IHI 0069), "Programmers' model".
 
-use crate::machine::{GICD, Registers, cpu_index, redistributor};
+use super::{GICD, Registers, cpu_index, redistributor};
 use aarch64_cpu::asm::barrier::{SY, isb};
 pub use arm_gic::Trigger;
 use arm_gic::gicv3::{GicCpuInterface, SgiTarget, SgiTargetGroup};

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest asks its device tree: memory, CPUs, command line, channels.
 
+use super::boot::tree_bytes;
+use super::mmio::channel_window;
 use crate::Boot;
-use crate::channel::Channel;
-use crate::machine::{channel_window, tree_bytes};
+use crate::channel::{Channel, Channels};
 use abi::platform;
-use arrayvec::ArrayVec;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
-/// The guest's device tree.
+/// What the guest's device tree says.
 #[derive(Clone, Copy)]
-pub struct Tree(Fdt<'static>);
+pub struct Facts(Fdt<'static>);
 
-/// All channels of a partition.
-pub type Channels = ArrayVec<Channel, { platform::CHANNELS_PER_PARTITION }>;
-
-impl Tree {
+impl Facts {
     /// The tree x0 points at, else the one at the start of RAM, where bare QEMU leaves it for an ELF.
     #[must_use]
-    pub fn find(boot: Boot) -> Option<Tree> {
+    pub fn find(boot: Boot) -> Option<Facts> {
         let bytes = tree_bytes(boot.argument).or_else(|| tree_bytes(platform::RAM))?;
-        Fdt::new(bytes).ok().map(Tree)
+        Fdt::new(bytes).ok().map(Facts)
     }
 
     /// RAM: first address and bytes.

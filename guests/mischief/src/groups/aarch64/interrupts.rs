@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! More interrupts than anybody wants.
+
+use crate::tally::Tally;
+use guest_rt::machine::{self, gic, on_interrupt, unmask_interrupts};
+use guest_rt::timer;
+
+const INTERRUPTS: u64 = 100_000;
+
+/// Interrupts as fast as they can be taken: to itself, to a vCPU that is absent or asleep, from a timer that is always due.
+pub(in crate::groups) fn flood(tally: &mut Tally) {
+    gic::init();
+    gic::enable(1, gic::Trigger::Edge);
+    on_interrupt(|| {
+        while let Some(intid) = gic::acknowledge() {
+            gic::end(intid);
+        }
+    });
+    unmask_interrupts();
+    for count in 0..INTERRUPTS {
+        gic::send_sgi(1, (count % 16) as usize);
+    }
+    tally.count_done(INTERRUPTS);
+    tally.part(format_args!("SGIs"));
+    gic::enable(timer::INTID, gic::Trigger::Level);
+    on_interrupt(|| {
+        if let Some(intid) = gic::acknowledge() {
+            // 20 microseconds later, so that the interrupted code gets something done.
+            timer::arm(timer::now() + timer::frequency() / 50_000);
+            gic::end(intid);
+        }
+    });
+    timer::arm(timer::now());
+    for _ in 0..INTERRUPTS {
+        core::hint::black_box(timer::now());
+    }
+    timer::disarm();
+    machine::mask_interrupts();
+    tally.count_done(INTERRUPTS);
+    tally.part(format_args!("timer interrupts"));
+}
