@@ -111,6 +111,14 @@ impl Console {
         }
     }
 
+    /// Moves a burst, and asks for a deadline while some bytes are left.
+    fn pump_or_retry(&mut self) {
+        self.pump(PUMP);
+        if self.len > 0 {
+            time::arm(time::now() + time::ticks(RETRY_NS));
+        }
+    }
+
     /// Begins a line with a tag, below an unfinished one.
     fn begin(&mut self, tag: &str) {
         if self.cursor != Cursor::Home {
@@ -182,20 +190,13 @@ pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
     } else {
         console.cursor = Cursor::Within(index);
     }
-    console.pump(PUMP);
-    if console.len > 0 {
-        time::arm(time::now() + time::ticks(RETRY_NS));
-    }
+    console.pump_or_retry();
     true
 }
 
 /// Moves waiting bytes to the UART; asks to be called again while some are left.
 pub fn pump() {
-    let mut console = arch::shared().console.lock();
-    console.pump(PUMP);
-    if console.len > 0 {
-        time::arm(time::now() + time::ticks(RETRY_NS));
-    }
+    arch::shared().console.lock().pump_or_retry();
 }
 
 /// What was typed next, and the partition in focus; none once the UART is empty.
@@ -230,7 +231,7 @@ impl Write for Line<'_> {
 pub fn say(line: fmt::Arguments<'_>) {
     let mut console = arch::shared().console.lock();
     write_line(&mut console, line);
-    console.pump(PUMP);
+    console.pump_or_retry();
 }
 
 /// Puts a line of the hypervisor's own into the ring, and before it how many

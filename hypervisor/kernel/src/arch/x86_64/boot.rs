@@ -8,7 +8,7 @@ use super::features::Maker;
 use super::map::{self, Map};
 use super::serial::{COM1, COM1_IRQ, Serial};
 use super::tables::{self, Tables};
-use super::{LOCALS, Local, NAMES, features, float, memory, svm, time, vmx};
+use super::{LOCALS, Local, NAMES, features, float, memory, pci, svm, time, vmx};
 use crate::acpi::{self, Facts};
 use crate::boot::{self, Machine};
 use crate::console;
@@ -111,6 +111,7 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
 
     let overlaps = |_| "the bundle lies where the hypervisor is";
     map.add(record.bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(overlaps)?;
+    pci::silence();
     start_devices(&mut map, &facts)?;
     map::activate(map.root());
     ROOT.store(map.root().get(), Ordering::Relaxed);
@@ -158,7 +159,7 @@ fn machine(
         frames,
         interrupts: alloc::vec![(label("console"), console)],
         ports: kept_ports(facts),
-        cores: alloc::vec::Vec::new(),
+        cores: facts.cpus.iter().map(|id| id >> features::thread_bits()).collect(),
         bundle,
         starter: Starter(map),
     })

@@ -38,3 +38,21 @@ pub(super) fn maker() -> Option<Maker> {
     }
     (cpuid(0x8000_0001, 0).ecx & 1 << 2 != 0).then_some(Maker::Amd)
 }
+
+/// Bits of a local APIC id that tell the threads of one core apart (Intel SDM, volume 3:
+/// "Detecting Hardware Multi-Threading Support and Topology"; AMD APM, volume 3: "CPUID
+/// Fn8000_001E").
+#[must_use]
+pub(super) fn thread_bits() -> u32 {
+    const THREADS: u32 = 1;
+    if cpuid(0, 0).eax >= 0xb {
+        let level = cpuid(0xb, 0);
+        if level.ecx >> 8 & 0xff == THREADS {
+            return level.eax & 0x1f;
+        }
+    }
+    if maker() == Some(Maker::Amd) && cpuid(0x8000_0000, 0).eax >= 0x8000_001e {
+        return (cpuid(0x8000_001e, 0).ebx >> 8 & 0xff).checked_ilog2().map_or(0, |bits| bits + 1);
+    }
+    0
+}

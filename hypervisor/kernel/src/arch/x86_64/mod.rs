@@ -13,6 +13,7 @@ mod inject;
 mod map;
 mod memory;
 mod mmio;
+mod pci;
 mod platform;
 mod serial;
 mod stage2;
@@ -110,11 +111,18 @@ fn local() -> &'static Local {
     }
 }
 
+/// Whether [`local`] may be asked: the first CPU has loaded its own tables, and others do so
+/// before anything else.
+#[inline]
+fn knows_itself() -> bool {
+    LOCALS.is_completed()
+}
+
 /// Number of the CPU that runs this.
 #[must_use]
 #[inline]
 pub fn cpu_number() -> usize {
-    if LOCALS.is_completed() { local().number } else { 0 }
+    if knows_itself() { local().number } else { 0 }
 }
 
 /// The local APIC id of a CPU.

@@ -7,7 +7,6 @@
 
 use super::apic::{self, TIMER_LINE};
 use super::features::{self, Maker};
-use abi::platform::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
 use super::vcpu::{Vcpu, each, first_cpu};
 use super::{apic_id_of, time};
 use crate::bell::Wish;
@@ -17,6 +16,7 @@ use crate::partition::{End, Partition};
 use crate::run::Next;
 use crate::terminal::Terminal;
 use abi::platform::CHANNEL_REGISTERS_STRIDE;
+use abi::platform::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use devices::apic::{Effect, LocalApic, PAGE_SIZE, Posted};

@@ -5,7 +5,7 @@
 //! ACPI, "Power Management Timer"; Intel SDM, volume 3: "Time-Stamp Counter".
 
 use super::sysreg::{inl, tsc};
-use super::{apic, local};
+use super::{apic, knows_itself, local};
 use crate::interrupt::Interrupt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
@@ -40,8 +40,12 @@ pub fn ticks(nanoseconds: u64) -> u64 {
     whole + nanoseconds % 1_000_000_000 * frequency() / 1_000_000_000
 }
 
-/// Interrupts this CPU at `deadline`, unless it is to be interrupted earlier.
+/// Interrupts this CPU at `deadline`, unless it is to be interrupted earlier. Before this CPU
+/// knows itself nothing is asked for that could not wait.
 pub fn arm(deadline: u64) {
+    if !knows_itself() {
+        return;
+    }
     let local = local();
     let armed = local.armed.load(Ordering::Relaxed);
     if deadline < armed {

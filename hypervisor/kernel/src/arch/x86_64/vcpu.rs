@@ -13,7 +13,6 @@ use super::exits;
 use super::fetch::View;
 use super::float;
 use super::mmio::Step;
-use abi::platform::pc::START_EAX;
 use super::state::{
     Controls, EFER_LMA, Event, RFLAGS_IF, RFLAGS_VM, STARTUP, Segment, Start, segment,
 };
@@ -22,6 +21,7 @@ use crate::console;
 use crate::exit::{Direction, Exit, MemoryAccess, PortAccess, Power, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::partition::Partition;
+use abi::platform::pc::START_EAX;
 use devices::apic::{Events, LocalApic, Posted};
 use devices::x86::Mode;
 
