@@ -23,8 +23,8 @@ pub(crate) fn generated(bytes: &[u8], arguments: [u64; 4]) -> Outcome {
     run(at, arguments)
 }
 
-/// Runs `bytes` with `before` of them in one page and the others in the next,
-/// which is another page of memory; without `next` there is none.
+/// Runs `bytes` with `before` of them in one page and the others in the next;
+/// without `next` there is none.
 pub(crate) fn straddling(bytes: &[u8], before: u64, next: bool, arguments: [u64; 4]) -> Outcome {
     let first = scratch() + PAGES + 0x1000;
     let start = first - BEFORE.len() as u64 - before;

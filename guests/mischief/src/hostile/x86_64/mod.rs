@@ -41,10 +41,12 @@ pub(crate) fn prepare() {
 pub(crate) fn store_table(number: usize) -> [u8; 10] {
     let mut table = [0u8; 10];
     let at = table.as_mut_ptr();
-    // SAFETY: both write ten bytes.
-    match number {
-        0 => unsafe { asm!("sidt [{}]", in(reg) at, options(nostack, preserves_flags)) },
-        _ => unsafe { asm!("sgdt [{}]", in(reg) at, options(nostack, preserves_flags)) },
+    // SAFETY: each writes the ten bytes of `table`.
+    unsafe {
+        match number {
+            0 => asm!("sidt [{}]", in(reg) at, options(nostack, preserves_flags)),
+            _ => asm!("sgdt [{}]", in(reg) at, options(nostack, preserves_flags)),
+        }
     }
     table
 }

@@ -2,32 +2,8 @@
 //! What tells x86's exceptions apart: the vector and, for a page fault, the error code.
 
 use core::fmt;
-use guest_rt::machine::Caught;
+use guest_rt::machine::{Caught, exception_name};
 
-const NAMES: [&str; 22] = [
-    "#DE",
-    "#DB",
-    "NMI",
-    "#BP",
-    "#OF",
-    "#BR",
-    "#UD",
-    "#NM",
-    "#DF",
-    "vector-9",
-    "#TS",
-    "#NP",
-    "#SS",
-    "#GP",
-    "#PF",
-    "vector-15",
-    "#MF",
-    "#AC",
-    "#MC",
-    "#XM",
-    "#VE",
-    "#CP",
-];
 const PAGE_FAULT: u64 = 14;
 
 /// Vector of an exception and, for a page fault, its error code.
@@ -38,7 +14,7 @@ pub(crate) fn exception(caught: &Caught) -> (u64, u64) {
 
 /// Names it.
 pub(crate) fn name(class: u64, status: u64, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match (class, NAMES.get(class as usize)) {
+    match (class, exception_name(class)) {
         (PAGE_FAULT, Some(name)) => write!(to, "{name}-{status:#x}"),
         (_, Some(name)) => to.write_str(name),
         (_, None) => write!(to, "vector-{class}"),

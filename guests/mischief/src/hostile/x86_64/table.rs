@@ -52,11 +52,11 @@ impl Instruction {
         one!("mov ecx, edi; mov rax, rsi; mov rdx, rsi; shr rdx, 32; xsetbv");
     /// Reads XCR number RDI.
     pub(crate) const READ_XCR: Instruction = one!("mov ecx, edi; xgetbv; shl rdx, 32; or rax, rdx");
-    /// Loads the register RDI bytes behind SS with RSI: LDS to LGS have no 64-bit form, so MOV.
+    /// Calls function RDI with the argument RSI, in Intel's way.
     pub(crate) const VMCALL: Instruction = one!("mov rax, rdi; mov rbx, rsi; vmcall");
-    /// As VMCALL, AMD's.
+    /// The same in AMD's way.
     pub(crate) const VMMCALL: Instruction = one!("mov rax, rdi; mov rbx, rsi; vmmcall");
-    /// Flips the TLB.
+    /// Drops all translations.
     pub(crate) const FLUSH: Instruction = one!("mov rax, cr3; mov cr3, rax");
 
     instructions! {

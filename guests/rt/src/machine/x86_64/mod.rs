@@ -16,7 +16,9 @@ mod vectors;
 pub use apic as interrupts;
 pub use boot::{cpu_index, start_cpu};
 pub use mmio::{IO_APIC, LOCAL_APIC, Registers};
-pub use vectors::{Caught, Frame, Vector, on_fault, on_interrupt, probe, probe_user};
+pub use vectors::{
+    Caught, Frame, Vector, exception_name, on_fault, on_interrupt, probe, probe_user,
+};
 
 use core::sync::atomic::{Ordering, fence};
 use x86_64::instructions::interrupts as flag;

@@ -63,31 +63,7 @@ impl Vector {
     /// The exception's mnemonic.
     #[must_use]
     pub fn name(self) -> &'static str {
-        const NAMES: [&str; 22] = [
-            "#DE",
-            "#DB",
-            "NMI",
-            "#BP",
-            "#OF",
-            "#BR",
-            "#UD",
-            "#NM",
-            "#DF",
-            "coprocessor",
-            "#TS",
-            "#NP",
-            "#SS",
-            "#GP",
-            "#PF",
-            "reserved",
-            "#MF",
-            "#AC",
-            "#MC",
-            "#XM",
-            "#VE",
-            "#CP",
-        ];
-        NAMES.get(self.0 as usize).unwrap_or(&"interrupt")
+        exception_name(self.0).unwrap_or("interrupt")
     }
 
     /// Its number.
@@ -95,6 +71,35 @@ impl Vector {
     pub fn number(self) -> u64 {
         self.0
     }
+}
+
+/// The mnemonic of exception `vector`, if it has one.
+#[must_use]
+pub fn exception_name(vector: u64) -> Option<&'static str> {
+    let name = match vector {
+        0 => "#DE",
+        1 => "#DB",
+        2 => "NMI",
+        3 => "#BP",
+        4 => "#OF",
+        5 => "#BR",
+        6 => "#UD",
+        7 => "#NM",
+        8 => "#DF",
+        10 => "#TS",
+        11 => "#NP",
+        12 => "#SS",
+        13 => "#GP",
+        14 => "#PF",
+        16 => "#MF",
+        17 => "#AC",
+        18 => "#MC",
+        19 => "#XM",
+        20 => "#VE",
+        21 => "#CP",
+        _ => return None,
+    };
+    Some(name)
 }
 
 /// An exception that ended a [`probe`].
