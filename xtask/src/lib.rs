@@ -14,6 +14,7 @@ pub mod cargo;
 pub mod cli;
 pub mod emulator;
 pub mod failure;
+pub mod grub;
 pub mod guests;
 pub mod image;
 pub mod manifest;

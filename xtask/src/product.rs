@@ -6,6 +6,7 @@ use crate::emulator::table::{self, Emulator};
 use crate::failure::mistake;
 use crate::guests::Builder;
 use crate::image;
+use crate::image::pc::disk;
 use crate::manifest::board::Arch;
 use crate::manifest::{self, Folders, Guest, Manifest};
 use crate::packages::debian::{self, Package};
@@ -37,8 +38,17 @@ pub struct Product {
     /// Bytes of the bundle behind it.
     pub bundle_len: usize,
     /// What boots in each way, and where the bundle lies in it.
-    files: Vec<(Boot, PathBuf, u64)>,
+    files: Vec<File>,
     emulators: Vec<(String, Emulator)>,
+}
+
+/// What boots in one way.
+#[derive(Debug)]
+struct File {
+    way: Boot,
+    path: PathBuf,
+    /// Where the bundle lies in it: a disk holds it once for each firmware.
+    bundles: Vec<usize>,
 }
 
 /// Builds a system: the hypervisor, every guest, and the files that boot.
@@ -67,19 +77,27 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
         built.with_context(|| format!("guest {name} was not built"))?.1.files()
     };
     let image = image::build(&manifest, &program, &mut find)?;
-    let bundle = image.program_len() as u64;
     let mut files = Vec::new();
-    let mut file = |way: Boot, name: &str, bytes: &[u8]| {
+    let mut file = |ways: &[Boot], name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        files.push((way, path.clone(), bundle));
+        let bundles = image.bundles(bytes);
+        files.extend(ways.iter().map(|way| File {
+            way: *way,
+            path: path.clone(),
+            bundles: bundles.clone(),
+        }));
         write(&path, bytes)
     };
     match manifest.board().arch {
         Arch::Aarch64 => {
-            file(Boot::Flash, "flash.img", &image.flash(manifest.board()))?;
-            file(Boot::Image, "Image", image.bytes())?;
+            file(&[Boot::Flash], "flash.img", &image.flash(manifest.board()))?;
+            file(&[Boot::Image], "Image", image.bytes())?;
         }
-        Arch::X86_64 => file(Boot::Kernel, "bulkhead.elf", image.bytes())?,
+        Arch::X86_64 => {
+            let disk = disk::build(image.bytes(), None, &builder.grub()?)?;
+            file(&[Boot::Uefi, Boot::Bios], "disk.img", &disk)?;
+            file(&[Boot::Kernel], "bulkhead.elf", image.bytes())?;
+        }
     }
     write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
     drop(step);
@@ -149,13 +167,11 @@ impl Product {
 
     /// The file that one way into the machine starts from.
     pub fn file(&self, boot: Boot) -> Result<&Path> {
-        self.built(boot).map(|(path, _)| path)
+        self.built(boot).map(|file| file.path.as_path())
     }
 
-    /// That file, and where the bundle lies in it.
-    fn built(&self, boot: Boot) -> Result<(&Path, u64)> {
-        let file = self.files.iter().find(|(way, ..)| *way == boot);
-        file.map(|(_, path, bundle)| (path.as_path(), *bundle)).ok_or_else(|| {
+    fn built(&self, boot: Boot) -> Result<&File> {
+        self.files.iter().find(|file| file.way == boot).ok_or_else(|| {
             let board = &self.manifest.board().name;
             mistake(format!("nothing is built that boots board {board} from {}", boot.word()))
         })
@@ -168,27 +184,26 @@ impl Product {
 
     /// The bundle in such a file.
     pub fn bundle(&self, boot: Boot) -> Result<Vec<u8>> {
-        let (file, start) = self.built(boot)?;
-        let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-        let start = usize::try_from(start)?;
+        let File { path, bundles, .. } = self.built(boot)?;
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let start = bundles.first().copied().context("the file holds no bundle")?;
         Ok(bytes.get(start..start + self.bundle_len).context("the file was cut")?.to_vec())
     }
 
-    /// Writes a copy of such a file with one byte of its bundle inverted; a
-    /// negative place counts from the bundle's end.
+    /// Writes a copy of such a file with one byte of its bundle inverted, wherever it
+    /// holds the bundle; a negative place counts from the bundle's end.
     pub fn corrupted(&self, boot: Boot, place: i64, copy: &Path) -> Result<()> {
-        let (file, start) = self.built(boot)?;
-        let mut bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-        let length = self.bundle_len as u64;
-        let from_start = u64::try_from(place).ok();
-        let place = from_start.or_else(|| length.checked_add_signed(place));
-        let byte = place
-            .filter(|place| *place < length)
-            .and_then(|place| usize::try_from(start.checked_add(place)?).ok())
-            .and_then(|place| bytes.get_mut(place));
-        match byte {
-            Some(byte) => *byte = !*byte,
-            None => bail!("the bundle has {length} bytes"),
+        let File { path, bundles, .. } = self.built(boot)?;
+        let mut bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let length = self.bundle_len;
+        let from_start = usize::try_from(place).ok();
+        let place = from_start.or_else(|| length.checked_add_signed(isize::try_from(place).ok()?));
+        let Some(place) = place.filter(|place| *place < length) else {
+            bail!("the bundle has {length} bytes");
+        };
+        for start in bundles {
+            let byte = bytes.get_mut(start + place).context("the file was cut")?;
+            *byte = !*byte;
         }
         write(copy, &bytes)
     }

@@ -86,9 +86,9 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let emulator = product.emulator(arguments.on.as_deref().or(on.map(String::as_str)))?;
     installer.need(emulator.tools())?;
     let options = arguments.options(scenario);
-    let command = emulator.command(product.file(emulator.way(options.boot)?)?, &options);
+    let launch = emulator.launch(product.file(emulator.way(options.boot)?)?, &options)?;
     if arguments.print_command {
-        println!("{}", process::shown(&command));
+        println!("{}", process::shown(&launch.command));
         return Ok(PASSED);
     }
     let log = match &arguments.log {
@@ -110,7 +110,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
         None => None,
     };
     let until = arguments.until.clone();
-    attend(&command, Wishes { until, timeout: arguments.timeout, log, streams })
+    attend(&launch, Wishes { until, timeout: arguments.timeout, log, streams })
 }
 
 /// Says how a debugger gets at the machine.

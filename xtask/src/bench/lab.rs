@@ -94,7 +94,7 @@ impl<'a> Lab<'a> {
             plugin.push_str(",until=user");
         }
         command.args(ONE_TICK).args(["-plugin", &plugin]);
-        let console = play(&command, run)?;
+        let console = play(command, run)?;
         let counts = Counts::read(&out)?;
         if let Some((length, why)) = counts.longest() {
             let longest = (length, format!("{}: {why}", run.what));
@@ -111,7 +111,7 @@ impl<'a> Lab<'a> {
             .args(["-cpu", CPU, "-smp", &run.cpus.to_string()])
             .args(ONE_TICK)
             .args(arguments);
-        play(&command, run)
+        play(command, run)
     }
 
     /// The longest path with interrupts masked, of all machines that ran.
@@ -129,9 +129,9 @@ pub(super) fn figure(count: u64) -> Figure {
 }
 
 /// Runs an emulator to its end, or until a line has the text; its console.
-pub(super) fn play(command: &Command, run: &Run) -> Result<String> {
+pub(super) fn play(command: Command, run: &Run) -> Result<String> {
     let _step = Step::begin(&format!("measuring {}", run.what));
-    let machine = Machine::start(command)?;
+    let machine = Machine::start(&command.into())?;
     let (begun, limit) = (Instant::now(), Duration::from_secs(run.seconds));
     let mut console = Vec::new();
     let mut asked = false;

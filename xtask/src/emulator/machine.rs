@@ -4,16 +4,19 @@
 //! The emulator never outlives its [`Machine`]: dropping it kills it, and
 //! `setpriv --pdeathsig` makes the system do so if this program is killed.
 
+use super::launch::{Console, Launch};
 use crate::process;
-use anyhow::{Context, Result};
-use std::io::{Read, Write};
+use anyhow::{Context, Result, bail};
+use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes read from a pipe at once.
 const BLOCK: usize = 4096;
+/// How long an emulator may take to connect its console.
+const CONNECTED: Duration = Duration::from_secs(30);
 
 /// What happened.
 #[derive(Debug)]
@@ -39,20 +42,30 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts the emulator; its console is its standard input and output.
-    pub fn start(emulator: &Command) -> Result<Self> {
+    /// Starts the emulator and attaches its console.
+    pub fn start(launch: &Launch) -> Result<Self> {
+        let emulator = &launch.command;
         let mut command = guarded(emulator);
+        let standard = matches!(launch.console, Console::Standard);
+        let pipe = || if standard { Stdio::piped() } else { Stdio::null() };
         let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(pipe())
+            .stdout(pipe())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting `{}`", process::shown(emulator)))?;
         let (sender, events) = channel();
-        if let Some(output) = child.stdout.take() {
-            let sender = sender.clone();
-            std::thread::spawn(move || forward(output, &sender, Event::Output, Some(Event::Ended)));
-        }
+        let (output, input) = match ends(&mut child, &launch.console) {
+            Ok(ends) => ends,
+            Err(why) => {
+                // It has no console, so nobody could end it.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(why);
+            }
+        };
+        let told = sender.clone();
+        std::thread::spawn(move || forward(output, &told, Event::Output, Some(Event::Ended)));
         let complaints = child.stderr.take().map(|mut pipe| {
             std::thread::spawn(move || {
                 let mut said = Vec::new();
@@ -62,16 +75,15 @@ impl Machine {
             })
         });
         let (console, typed) = channel::<Vec<u8>>();
-        if let Some(mut input) = child.stdin.take() {
-            // A thread of its own: a machine that does not read must not stop this one.
-            std::thread::spawn(move || {
-                for bytes in typed {
-                    if input.write_all(&bytes).and_then(|()| input.flush()).is_err() {
-                        break;
-                    }
+        let mut input = input;
+        // A thread of its own: a machine that does not read must not stop this one.
+        std::thread::spawn(move || {
+            for bytes in typed {
+                if input.write_all(&bytes).and_then(|()| input.flush()).is_err() {
+                    break;
                 }
-            });
-        }
+            }
+        });
         Ok(Self { child, console, events, sender, complaints })
     }
 
@@ -124,6 +136,41 @@ impl Drop for Machine {
     }
 }
 
+/// What a console writes, and what it reads.
+type Ends = (Box<dyn Read + Send>, Box<dyn Write + Send>);
+
+/// Both ends of the console of an emulator that was started.
+fn ends(child: &mut Child, console: &Console) -> Result<Ends> {
+    let listener = match console {
+        Console::Standard => {
+            let output = child.stdout.take().context("the emulator has no standard output")?;
+            let input = child.stdin.take().context("the emulator has no standard input")?;
+            return Ok((Box::new(output), Box::new(input)));
+        }
+        Console::Socket(listener) => listener,
+    };
+    listener.set_nonblocking(true).context("the console's socket")?;
+    let limit = Instant::now() + CONNECTED;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).context("the console's socket")?;
+                let output = stream.try_clone().context("the console's socket")?;
+                return Ok((Box::new(output), Box::new(stream)));
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("the console's socket"),
+        }
+        if child.try_wait().context("watching the emulator")?.is_some() {
+            bail!("the emulator ended before it had a console");
+        }
+        if Instant::now() >= limit {
+            bail!("the emulator did not connect its console");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The command under `setpriv`, which every Debian has.
 fn guarded(emulator: &Command) -> Command {
     let mut command = match process::which("setpriv") {
@@ -163,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_reaches_the_program_and_comes_back() {
-        let machine = Machine::start(&Command::new("cat")).unwrap();
+        let machine = Machine::start(&Command::new("cat").into()).unwrap();
         machine.send(b"hello\n");
         let event = machine.next(Duration::from_secs(10));
         assert!(matches!(event, Some(Event::Output(bytes)) if bytes == b"hello\n"));
@@ -175,7 +222,7 @@ mod tests {
     fn a_program_that_ends_closes_its_console() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo why >&2"]);
-        let machine = Machine::start(&command).unwrap();
+        let machine = Machine::start(&command.into()).unwrap();
         assert!(matches!(machine.next(Duration::from_secs(10)), Some(Event::Ended)));
         let (status, said) = machine.finish(false).unwrap();
         assert!(status.success());

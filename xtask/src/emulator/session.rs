@@ -3,6 +3,7 @@
 //! matched, its end judged.
 
 use super::keyboard::{Escape, HINT, Keyboard, Typed};
+use super::launch::Launch;
 use super::lines::{End, Lines};
 use super::machine::{Event, Machine};
 use super::streams::Streams;
@@ -12,7 +13,6 @@ use anyhow::{Context, Result};
 use regex::Regex;
 use std::fs::File;
 use std::io::Write;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a line without an ending is left to grow before it counts as a prompt.
@@ -60,8 +60,8 @@ struct Session {
 }
 
 /// Boots the machine, attaches the terminal, and returns the exit status.
-pub fn attend(emulator: &Command, wishes: Wishes) -> Result<u8> {
-    let machine = Machine::start(emulator)?;
+pub fn attend(launch: &Launch, wishes: Wishes) -> Result<u8> {
+    let machine = Machine::start(launch)?;
     let keyboard = Keyboard::attach(&machine.sender())?;
     if keyboard.interactive() {
         eprint!("{HINT}\r\n");

@@ -2,8 +2,10 @@
 //! An emulator as a board's `board.toml` describes it, and the command line
 //! that comes of it.
 
+use super::bochs;
+use super::launch::Launch;
 use crate::failure::mistake;
-use crate::packages::{QEMU_ARM, QEMU_X86, Tool};
+use crate::packages::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, OVMF, QEMU_ARM, QEMU_X86, Tool};
 use crate::scenario::format::Boot;
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -16,14 +18,29 @@ use toml::Spanned;
 /// The word in an argument that stands for the flash image's path.
 const FILE: &str = "{file}";
 
+/// How an emulator is told what its machine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// By arguments.
+    #[default]
+    Qemu,
+    /// By a file.
+    Bochs,
+}
+
 /// `[emulator.NAME]` in a `board.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulator {
+    /// What it is.
+    #[serde(default)]
+    pub kind: Kind,
     /// The program.
     pub program: String,
     /// Its arguments for every machine: the machine itself and one serial line
-    /// on standard input and output.
+    /// on standard input and output; for Bochs more lines of its configuration.
+    #[serde(default)]
     pub arguments: Vec<String>,
     /// CPU model.
     pub cpu: String,
@@ -92,7 +109,15 @@ impl Emulator {
         })
     }
 
-    /// The command that boots a file.
+    /// What starts the machine that boots a file.
+    pub fn launch(&self, image: &Path, options: &Options) -> Result<Launch> {
+        match self.kind {
+            Kind::Qemu => Ok(self.command(image, options).into()),
+            Kind::Bochs => bochs::launch(self, image, options),
+        }
+    }
+
+    /// QEMU's command.
     pub fn command(&self, image: &Path, options: &Options) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -112,9 +137,10 @@ impl Emulator {
 
     /// What must be installed for it.
     pub fn tools(&self) -> &'static [&'static Tool] {
-        match self.program.as_str() {
-            "qemu-system-x86_64" => &[&QEMU_X86],
-            _ => &[&QEMU_ARM],
+        match (self.kind, self.program.as_str()) {
+            (Kind::Bochs, _) => &[&BOCHS, &BOCHS_BIOS, &BOCHS_VGABIOS],
+            (Kind::Qemu, "qemu-system-x86_64") => &[&QEMU_X86, &OVMF],
+            (Kind::Qemu, _) => &[&QEMU_ARM],
         }
     }
 }

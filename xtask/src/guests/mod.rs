@@ -5,7 +5,9 @@ pub mod cpio;
 pub mod recipe;
 
 use crate::cargo;
+use crate::grub;
 use crate::image::GuestFiles;
+use crate::image::pc::disk::Grub;
 use crate::manifest::ImageKind;
 use crate::manifest::board::Arch;
 use crate::packages::debian::{Cache, Package};
@@ -96,6 +98,11 @@ impl<'a> Builder<'a> {
         let mut copy = Command::new(format!("{tools}objcopy"));
         copy.args(["--output-target", "binary"]).arg(&executable);
         process::output(copy.arg(executable.with_extension("bin"))).map(|_| ())
+    }
+
+    /// GRUB for a PC's BIOS.
+    pub fn grub(&self) -> Result<Grub> {
+        grub::make(self.workspace, self.installer)
     }
 
     /// Makes the files of a guest.

@@ -9,7 +9,7 @@ mod elf;
 mod flash;
 mod guest;
 mod linux;
-mod pc;
+pub mod pc;
 mod tree;
 mod unpack;
 
@@ -60,6 +60,13 @@ impl Program {
         &self.bytes
     }
 
+    /// Where the bundle begins in a file that it was put into whole, once or more often.
+    pub fn bundles(&self, file: &[u8]) -> Vec<usize> {
+        let bundle = self.bundle();
+        let places = memchr::memmem::find_iter(file, &bundle[..bundle.len().min(IDENTIFIES)]);
+        places.filter(|at| file[*at..].starts_with(bundle)).collect()
+    }
+
     /// The bundle alone.
     pub fn bundle(&self) -> &[u8] {
         self.bytes.get(self.bundle.clone()).unwrap_or(&[])
@@ -70,6 +77,9 @@ impl Program {
         self.bundle.start
     }
 }
+
+/// First bytes of a bundle, its checksum among them, that no other bytes have by chance.
+const IDENTIFIES: usize = 64;
 
 /// Builds program and bundle.
 ///

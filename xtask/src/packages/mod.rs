@@ -17,9 +17,10 @@ use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// A program that a command needs and the Debian package it comes from.
+/// A program or a file that a command needs and the Debian package it comes from.
 #[derive(Debug)]
 pub struct Tool {
+    /// A name on the path, or a file's whole path.
     program: &'static str,
     package: &'static str,
     /// The oldest major version that serves, for a package that older Debians
@@ -34,6 +35,22 @@ pub const QEMU_ARM: Tool =
 /// The emulator of the x86 boards.
 pub const QEMU_X86: Tool =
     Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", oldest: Some(8) };
+/// The firmware of the x86 boards' QEMU: UEFI.
+pub const OVMF: Tool =
+    Tool { program: "/usr/share/OVMF/OVMF_CODE_4M.fd", package: "ovmf", oldest: None };
+/// The other emulator of the x86 boards.
+pub const BOCHS: Tool = Tool { program: "bochs-bin", package: "bochs", oldest: None };
+/// Its BIOS.
+pub const BOCHS_BIOS: Tool =
+    Tool { program: "/usr/share/bochs/BIOS-bochs-latest", package: "bochsbios", oldest: None };
+/// Its VGA BIOS.
+pub const BOCHS_VGABIOS: Tool =
+    Tool { program: "/usr/share/bochs/VGABIOS-lgpl-latest", package: "vgabios", oldest: None };
+/// What makes GRUB's core image.
+pub const GRUB: Tool = Tool { program: "grub-mkimage", package: "grub-common", oldest: None };
+/// GRUB for a PC's BIOS.
+pub const GRUB_PC: Tool =
+    Tool { program: "/usr/lib/grub/i386-pc/boot.img", package: "grub-pc-bin", oldest: None };
 /// The C compiler of guests written in C.
 pub const GCC_ARM64: Tool =
     Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu", oldest: None };

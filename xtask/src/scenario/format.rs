@@ -34,6 +34,10 @@ pub enum Boot {
     Flash,
     /// Arm: as a Linux `Image`, the way U-Boot's booti starts it.
     Image,
+    /// x86: from a disk, by UEFI.
+    Uefi,
+    /// x86: from the same disk, by a PC's BIOS.
+    Bios,
     /// x86: as an ELF file, by its PVH note.
     Kernel,
 }
@@ -44,6 +48,8 @@ impl Boot {
         match self {
             Self::Flash => "flash",
             Self::Image => "image",
+            Self::Uefi => "uefi",
+            Self::Bios => "bios",
             Self::Kernel => "kernel",
         }
     }
@@ -263,7 +269,8 @@ impl Scenario {
                         let said = [
                             on.as_ref().filter(|_| emulators.len() > 1).cloned(),
                             model.as_ref().filter(|_| models.len() > 1).cloned(),
-                            boot.filter(|boot| *boot != Boot::Flash).map(|boot| boot.word().into()),
+                            boot.filter(|boot| !matches!(boot, Boot::Flash | Boot::Uefi))
+                                .map(|boot| boot.word().into()),
                             corrupt.map(|byte| format!("byte {byte}")),
                         ];
                         variants.push(Variant {

@@ -3,6 +3,7 @@
 
 use super::script::Script;
 use crate::emulator::keys;
+use crate::emulator::launch::Launch;
 use crate::emulator::lines::Lines;
 use crate::emulator::machine::{Event, Machine};
 use anyhow::{Context, Error, Result, bail};
@@ -10,7 +11,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a line without an ending is left to grow before it counts as a prompt.
@@ -24,7 +24,7 @@ const LINES_SHOWN: usize = 30;
 #[derive(Debug)]
 pub struct Stage<'a> {
     /// Starts the emulator.
-    pub emulator: &'a Command,
+    pub emulator: &'a Launch,
     /// Partitions in the order of the console's digits.
     pub partitions: &'a [String],
     /// Longest time.

@@ -146,7 +146,7 @@ impl Job<'_> {
             more: self.scenario.arguments.clone(),
             gdb: false,
         };
-        let emulator = emulator.command(&image, &options);
+        let emulator = emulator.launch(&image, &options)?;
         let mut script = Script::new(self.scenario).map_err(anyhow::Error::msg)?;
         let stage = Stage {
             emulator: &emulator,

@@ -14,6 +14,7 @@
 
 mod acpi;
 mod bzimage;
+pub mod disk;
 mod header;
 mod memory;
 mod multiboot;
