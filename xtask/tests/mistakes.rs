@@ -60,10 +60,22 @@ fn elf(kind: u16, machine: u16, entry: u64, loads: &[Load]) -> Vec<u8> {
     file
 }
 
+/// A file for x86 with a multiboot header.
+fn multiboot(flags: u32, addresses: [u32; 5]) -> Vec<u8> {
+    let mut file = elf(2, 62, 0x10_0000, &[(0x10_0000, 64, 64)]);
+    let program = file.len() - 64;
+    let words = [0x1bad_b002, flags, 0_u32.wrapping_sub(0x1bad_b002).wrapping_sub(flags)];
+    let bytes: Vec<u8> =
+        words.iter().chain(&addresses).flat_map(|word| word.to_le_bytes()).collect();
+    file[program..program + bytes.len()].copy_from_slice(&bytes);
+    file
+}
+
 /// The guests of tests/mistakes/guests.
 fn guest(name: &str) -> anyhow::Result<GuestFiles> {
     const RAM: u64 = 0x4000_0000;
     const AARCH64: u16 = 183;
+    const X86_64: u16 = 62;
     let mut kind = ImageKind::Elf;
     let image = match name {
         "good" => elf(2, AARCH64, RAM, &[(RAM, 64, 64)]),
@@ -71,8 +83,15 @@ fn guest(name: &str) -> anyhow::Result<GuestFiles> {
         "low" => elf(2, AARCH64, RAM - 0x1000, &[(RAM - 0x1000, 64, 64)]),
         "twice" => elf(2, AARCH64, RAM, &[(RAM, 64, 64), (RAM + 32, 64, 64)]),
         "lost" => elf(2, AARCH64, RAM + 64, &[(RAM, 64, 64)]),
-        "x86" => elf(2, 62, RAM, &[(RAM, 64, 64)]),
+        "x86" => elf(2, X86_64, RAM, &[(RAM, 64, 64)]),
         "object" => elf(1, AARCH64, 0, &[]),
+        "pc-good" => multiboot(0, [0; 5]),
+        "pc-bare" => elf(2, X86_64, 0x10_0000, &[(0x10_0000, 64, 64)]),
+        "pc-cut" => multiboot(1 << 16, [0x10_0000, 0x20_0000, 0, 0, 0x20_0000]),
+        "pc-kernel" => {
+            kind = ImageKind::Linux;
+            vec![0; 4096]
+        }
         "kernel" => {
             kind = ImageKind::Linux;
             let mut image = vec![0; 64];

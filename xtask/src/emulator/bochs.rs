@@ -26,7 +26,7 @@ pub fn launch(emulator: &Emulator, disk: &Path, options: &Options) -> Result<Lau
     }
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let beside = disk.parent().unwrap_or(Path::new(""));
-    let folder = made(beside.join(format!("bochs-{}-{number}", std::process::id())))?;
+    let folder = made(beside.join(format!("bochs-{number}")))?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("a socket for the serial line")?;
     let port = listener.local_addr().context("the socket's port")?.port();
     let memory = options.memory.as_deref().unwrap_or(&emulator.memory);

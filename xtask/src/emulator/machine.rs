@@ -51,7 +51,8 @@ impl Machine {
         let mut child = command
             .stdin(pipe())
             .stdout(pipe())
-            .stderr(Stdio::piped())
+            // An emulator with a socket has a log; its errors are among much else.
+            .stderr(pipe())
             .spawn()
             .with_context(|| format!("starting `{}`", process::shown(emulator)))?;
         let (sender, events) = channel();
