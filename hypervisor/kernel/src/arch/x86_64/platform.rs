@@ -202,16 +202,18 @@ impl Platform {
     ) -> Result<(u64, Next), GuestFault> {
         let number = access.number;
         let extended = number.wrapping_sub(devices::apic::X2APIC_FIRST) < 0x100;
+        if !extended {
+            return self.rare_register(access, vcpu, partition);
+        }
         let value = match access.direction {
-            Direction::Read if extended => vcpu.apic.read_msr(number, time::now()),
-            Direction::Write(value) if extended => {
+            Direction::Read => vcpu.apic.read_msr(number, time::now()),
+            Direction::Write(value) => {
                 let effect = vcpu.apic.write_msr(number, value, time::now());
                 effect.map(|effect| {
                     self.carry_out(effect, vcpu, partition);
                     0
                 })
             }
-            _ => return self.rare_register(access, vcpu, partition),
         };
         value.map(|value| (value, Next::Resume)).map_err(|_| GuestFault::Undefined)
     }

@@ -12,7 +12,7 @@ use super::apic::refresh_later;
 use super::exits;
 use super::fetch::View;
 use super::float;
-use super::mmio::Step;
+use super::mmio::{RECENT, Recent, Step};
 use super::state::{
     Controls, EFER_LMA, Event, RFLAGS_IF, RFLAGS_VM, STARTUP, Segment, Start, segment,
 };
@@ -95,6 +95,8 @@ pub struct Vcpu {
     pub(super) apic: LocalApic,
     /// What is left of an instruction that accesses an emulated device.
     pub(super) step: Option<Step>,
+    /// Instructions on devices that were decoded lately.
+    pub(super) recent: [Option<Recent>; RECENT],
     /// The string instruction that a port access is one element of.
     pub(super) string: Option<exits::PortString>,
     pub(super) controls: Controls,
@@ -124,6 +126,7 @@ impl Vcpu {
             external: None,
             apic: LocalApic::new(index as u8),
             step: None,
+            recent: [None; RECENT],
             string: None,
             controls,
             backend,
@@ -242,7 +245,7 @@ impl Vcpu {
             self.attention.remove(Attention::INTERRUPT);
         }
         let halted = self.attention.contains(Attention::HALTED);
-        each!(mut self, guest => guest.set_window(waits && !(halted && !delivers)));
+        each!(mut self, guest => guest.set_window(waits && (delivers || !halted)));
         let nmi = self.attention.contains(Attention::NMI);
         each!(mut self, guest => guest.set_nmi_window(nmi));
         delivers
