@@ -33,6 +33,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let opcode = prop_oneof![
         3 => any::<u8>().prop_map(|b| vec![b]),
         2 => (0x80..0x90_u8).prop_map(|b| vec![b]),
+        2 => prop_oneof![Just(0x89_u8), Just(0x8b)].prop_map(|b| vec![b]),
         2 => (0xa0..0xb0_u8).prop_map(|b| vec![b]),
         1 => prop_oneof![Just(0x63_u8), Just(0xc6), Just(0xc7), Just(0xf6), Just(0xf7)]
             .prop_map(|b| vec![b]),

@@ -82,12 +82,17 @@ impl Posted {
         }
         let (word, bit) = (Vectors::word(vector), Vectors::bit(vector));
         // The last poster of a vector says its mode, as the last message does on a bus.
-        // Relaxed: the summary below publishes both. The test spares a locked write.
+        // Relaxed: the vector publishes it. The test spares a locked write.
         let mode = &self.level[word];
         if (mode.load(Ordering::Relaxed) & bit != 0) != level {
-            mode.fetch_xor(bit, Ordering::Relaxed);
+            if level {
+                mode.fetch_or(bit, Ordering::Relaxed);
+            } else {
+                mode.fetch_and(!bit, Ordering::Relaxed);
+            }
         }
-        self.vectors[word].fetch_or(bit, Ordering::Relaxed);
+        // Release: whoever sees the vector sees its mode, and through the summary the vector.
+        self.vectors[word].fetch_or(bit, Ordering::Release);
         self.summary.fetch_or(1 << word, Ordering::Release);
     }
 
@@ -127,7 +132,7 @@ impl Posted {
         while words != 0 {
             let word = words.trailing_zeros() as usize & 3;
             words &= words.wrapping_sub(1);
-            let new = self.vectors[word].swap(0, Ordering::Relaxed);
+            let new = self.vectors[word].swap(0, Ordering::Acquire);
             if accept {
                 irr.merge(word, new, self.level[word].load(Ordering::Relaxed), tmr);
                 events.interrupts = true;
@@ -169,13 +174,13 @@ impl Posted {
     /// The 8259 raises or lowers its output; true if it rose.
     #[inline]
     pub fn set_external(&self, level: bool) -> bool {
-        // Relaxed: the shared devices' lock orders its writers, the ring its reader.
-        level && !self.external.swap(level, Ordering::Relaxed) || {
-            if !level && self.external.load(Ordering::Relaxed) {
-                self.external.store(false, Ordering::Relaxed);
-            }
-            false
+        // Relaxed: the shared devices' lock orders its writers, the ring its reader. The test
+        // spares a write.
+        if self.external.load(Ordering::Relaxed) == level {
+            return false;
         }
+        self.external.store(level, Ordering::Relaxed);
+        level
     }
 
     /// Whether the 8259 has an interrupt.

@@ -133,6 +133,11 @@ impl Pc {
 
     fn write_byte(&mut self, port: u16, byte: u8, bus: &Bus<'_>) -> Outcome {
         match port {
+            // An end of interrupt, and what is no more: masks and times stay as they are.
+            0x20 | 0xa0 if byte & 0x10 == 0 => {
+                self.pics.write(port, byte);
+                return Outcome::kick(self.tell_external(bus));
+            }
             0x20 | 0x21 | 0xa0 | 0xa1 | 0x4d0 | 0x4d1 | port::PIT..port::PIT_END | 0x70 | 0x71 => {
                 return self.write_timed(port, byte, bus);
             }

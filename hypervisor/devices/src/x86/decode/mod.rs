@@ -79,8 +79,51 @@ pub struct Instruction {
 
 /// Decodes an instruction from its first bytes, at most 15 of which count. None for all that
 /// no driver does to a device, for what is undefined, and if it does not end within the bytes.
+#[inline]
 #[must_use]
 pub fn decode(bytes: &[u8], mode: Mode) -> Option<Instruction> {
+    plain_move(bytes, mode).or_else(|| decode_any(bytes, mode))
+}
+
+/// MOV between memory and a register with no prefix but REX, outside 16-bit code: nearly
+/// everything that a driver does. It has a short path of its own, as it is decoded on each exit.
+#[inline]
+fn plain_move(bytes: &[u8], mode: Mode) -> Option<Instruction> {
+    if mode == Mode::Bits16 {
+        return None;
+    }
+    let first = *bytes.first()?;
+    let has_rex = mode == Mode::Bits64 && first & 0xf0 == 0x40;
+    let (rex, after) = if has_rex { (first, bytes.get(1..)?) } else { (0, bytes) };
+    let [opcode, modrm, sib] = *after.first_chunk()?;
+    if opcode & !2 != 0x89 || modrm >= 0xc0 {
+        return None;
+    }
+    let has_sib = modrm & 7 == 4;
+    let base = if has_sib { sib & 7 } else { modrm & 7 };
+    let displacement = match (modrm >> 6, base) {
+        (1, _) => 1,
+        (2, _) | (0, 5) => 4,
+        _ => 0,
+    };
+    let length =
+        2u8.wrapping_add(has_rex.into()).wrapping_add(has_sib.into()).wrapping_add(displacement);
+    if usize::from(length) > bytes.len() {
+        return None;
+    }
+    let size = if rex & 8 != 0 { Size::Double } else { Size::Word };
+    let register = Register { number: modrm >> 3 & 7 | rex << 1 & 8, high: false };
+    let operation = match opcode & 2 {
+        0 => Operation::Store(Source::Register(register)),
+        _ => Operation::Load { register, sign: false, width: size },
+    };
+    let address = if mode == Mode::Bits64 { Size::Double } else { Size::Word };
+    Some(Instruction { length, size, operation, repeat: false, address, segment: 3 })
+}
+
+/// Any instruction.
+#[inline(never)]
+fn decode_any(bytes: &[u8], mode: Mode) -> Option<Instruction> {
     let mut cursor = Cursor::new(bytes);
     let prefixes = Prefixes::read(&mut cursor, mode);
     let mut decoder = Decoder { cursor, prefixes, mode };
