@@ -6,7 +6,7 @@ use crate::emulator::table::{self, Emulator};
 use crate::failure::mistake;
 use crate::guests::Builder;
 use crate::image;
-use crate::image::pc::disk;
+use crate::image::pc;
 use crate::manifest::board::Arch;
 use crate::manifest::{self, Folders, Guest, Manifest};
 use crate::packages::debian::{self, Package};
@@ -19,6 +19,10 @@ use abi::platform::Platform;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::{Path, PathBuf};
 
+/// The package of the UEFI application.
+const APPLICATION: &str = "bulkhead-uefi";
+/// The target that it is built for.
+const APPLICATION_TARGET: &str = "x86_64-unknown-uefi";
 /// The feature that makes a bootable program of the kernel.
 const BARE: &str = "bare";
 
@@ -94,7 +98,10 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
             file(&[Boot::Image], "Image", image.bytes())?;
         }
         Arch::X86_64 => {
-            let disk = disk::build(image.bytes(), None, &builder.grub()?)?;
+            let application = builder.program(&Recipe::new(APPLICATION, APPLICATION_TARGET))?;
+            let application =
+                std::fs::read(&application).with_context(|| application.display().to_string())?;
+            let disk = pc::disk(image.bytes(), &application, &builder.grub()?)?;
             file(&[Boot::Uefi, Boot::Bios], "disk.img", &disk)?;
             file(&[Boot::Kernel], "bulkhead.elf", image.bytes())?;
         }

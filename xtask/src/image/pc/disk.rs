@@ -63,7 +63,7 @@ pub const GRUB_PREFIX: &str = "(,gpt2)/";
 pub const GRUB_MODULES: [&str; 5] = ["biosdisk", "part_gpt", "fat", "multiboot2", "boot"];
 
 /// The disk with the hypervisor's ELF file and the UEFI application.
-pub(crate) fn build(elf: &[u8], application: Option<&[u8]>, grub: &Grub) -> Result<Vec<u8>> {
+pub(crate) fn build(elf: &[u8], application: &[u8], grub: &Grub) -> Result<Vec<u8>> {
     let esp = fat(elf, application).context("writing the EFI system partition")?;
     let sectors = ESP_LBA + esp.len() / SECTOR + BACKUP;
     let mut disk = vec![0; sectors * SECTOR];
@@ -110,8 +110,8 @@ fn partitions(disk: Vec<u8>, code: [u8; CODE], esp_sectors: usize) -> Result<Vec
 }
 
 /// The EFI system partition.
-fn fat(elf: &[u8], application: Option<&[u8]>) -> Result<Vec<u8>> {
-    let files = elf.len() + application.map_or(0, <[u8]>::len);
+fn fat(elf: &[u8], application: &[u8]) -> Result<Vec<u8>> {
+    let files = elf.len() + application.len();
     let size = (files + files / 64 + FAT_ROOM).next_multiple_of(FAT_ALIGN);
     let mut volume = Cursor::new(vec![0; size]);
     let options = FormatVolumeOptions::new().volume_id(0x4255_4c4b).volume_label(*b"BULKHEAD   ");
@@ -119,11 +119,9 @@ fn fat(elf: &[u8], application: Option<&[u8]>) -> Result<Vec<u8>> {
     let system = FileSystem::new(&mut volume, FsOptions::new())?;
     let root = system.root_dir();
     root.create_file("bulkhead.elf")?.write_all(elf)?;
-    if let Some(application) = application {
-        let folder = root.create_dir("EFI")?.create_dir("BOOT")?;
-        folder.create_file("BOOTX64.EFI")?.write_all(application)?;
-    }
-    drop(root);
+    let folder = root.create_dir("EFI")?.create_dir("BOOT")?;
+    folder.create_file("BOOTX64.EFI")?.write_all(application)?;
+    drop((root, folder));
     system.unmount()?;
     Ok(volume.into_inner())
 }
@@ -141,7 +139,7 @@ mod tests {
     #[test]
     fn both_partitions_and_their_files_are_read_back() {
         let elf: Vec<u8> = (0..3_000_000_u32).map(|byte| (byte % 251) as u8).collect();
-        let disk = build(&elf, Some(b"MZ application"), &grub()).unwrap();
+        let disk = build(&elf, b"MZ application", &grub()).unwrap();
         let config = GptConfig::new().writable(false);
         let table = config.open_from_device(Cursor::new(disk.clone())).unwrap();
         let partitions = table.partitions();
@@ -161,10 +159,10 @@ mod tests {
 
     #[test]
     fn boot_sectors_know_where_the_rest_is_and_bytes_are_reproducible() {
-        let disk = build(b"elf", None, &grub()).unwrap();
+        let disk = build(b"elf", b"MZ", &grub()).unwrap();
         assert_eq!(disk[510..512], [0x55, 0xaa]);
         assert_eq!(disk[0x5c..0x64], 2048_u64.to_le_bytes());
         assert_eq!(disk[2048 * SECTOR + 0x1f4..][..8], 2049_u64.to_le_bytes());
-        assert!(disk == build(b"elf", None, &grub()).unwrap());
+        assert!(disk == build(b"elf", b"MZ", &grub()).unwrap());
     }
 }

@@ -13,6 +13,7 @@
 //! The memory map calls all of that reserved, so no guest puts other things there.
 
 mod acpi;
+mod application;
 mod bzimage;
 pub mod disk;
 mod header;
@@ -33,6 +34,14 @@ use crate::manifest::units::Size;
 use crate::manifest::{ImageKind, Manifest, Partition};
 use header::Multiboot;
 use trampoline::Target;
+
+/// The disk that boots the hypervisor's ELF file by UEFI and by a PC's BIOS.
+///
+/// # Errors
+/// A file is cut, or too large.
+pub fn disk(elf: &[u8], application: &[u8], grub: &disk::Grub) -> anyhow::Result<Vec<u8>> {
+    disk::build(elf, &application::join(application, elf)?, grub)
+}
 
 /// Where the information for the image lies.
 const INFO: u64 = 0xf_0000;
