@@ -73,7 +73,7 @@ impl Vcpu {
     #[inline(always)]
     fn decode_access(&mut self) -> Option<Instruction> {
         let mode = self.mode();
-        let (bytes, len) = self.instruction()?;
+        let (bytes, len) = self.instruction(mode)?;
         let key = u128::from_le_bytes(bytes);
         let place = each!(self, guest => guest.rip()) as usize >> 2 & (RECENT - 1);
         if let Some(Recent { bytes, mode: then, instruction }) = self.recent[place]

@@ -386,6 +386,12 @@ impl Guest {
         self.vmcb.segments.get(number).copied().unwrap_or_default()
     }
 
+    /// Attributes of the code segment.
+    #[inline(always)]
+    pub(super) fn code_attributes(&self) -> u16 {
+        self.vmcb.segments[super::state::segment::CS].attributes
+    }
+
     /// Privilege level.
     pub(super) fn level(&self) -> u8 {
         self.vmcb.cpl

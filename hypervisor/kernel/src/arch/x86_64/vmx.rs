@@ -349,10 +349,10 @@ impl Guest {
         field::write(field::GUEST_RFLAGS, rflags);
     }
 
-    /// CR0 as the guest sees it.
+    /// CR0, of which the guest sees its own NE.
+    #[inline(always)]
     pub(super) fn cr0(&self) -> u64 {
-        let mask = cr0_mask();
-        field::read(field::GUEST_CR0) & !mask | field::read(field::CR0_SHADOW) & mask
+        field::read(field::GUEST_CR0)
     }
 
     /// Writes CR0, where a bit changes that VT-x wants as it is. False for what is #GP.
@@ -430,6 +430,13 @@ impl Guest {
             limit: field::read(field::GUEST_LIMIT + at) as u32,
             base: field::read(field::GUEST_BASE + at),
         }
+    }
+
+    /// Attributes of the code segment.
+    #[inline(always)]
+    pub(super) fn code_attributes(&self) -> u16 {
+        let rights = field::read(field::GUEST_RIGHTS + 2 * segment::CS as u32);
+        (rights & 0xff | rights >> 4 & 0xf00) as u16
     }
 
     /// Privilege level.

@@ -44,7 +44,7 @@ impl Vcpu {
     pub(in super::super) fn mode(&self) -> Mode {
         const L: u16 = 1 << 9;
         const D: u16 = 1 << 10;
-        let code = self.segment(segment::CS).attributes;
+        let code = each!(self, guest => guest.code_attributes());
         if each!(self, guest => guest.efer()) & EFER_LMA != 0 && code & L != 0 {
             Mode::Bits64
         } else if code & D != 0 && self.rflags() & RFLAGS_VM == 0 {
@@ -66,11 +66,11 @@ impl Vcpu {
         })
     }
 
-    /// The bytes of the next instruction.
+    /// The bytes of the next instruction, which the guest reads in this mode.
     #[inline]
-    pub(in super::super) fn instruction(&self) -> Option<([u8; 16], usize)> {
+    pub(in super::super) fn instruction(&self, mode: Mode) -> Option<([u8; 16], usize)> {
         let rip = each!(self, guest => guest.rip());
-        let base = match self.mode() {
+        let base = match mode {
             Mode::Bits64 => return self.view().bytes(rip),
             Mode::Bits32 | Mode::Bits16 => self.segment(segment::CS).base,
         };
