@@ -27,8 +27,8 @@ const PREFIXES: [u8; 26] = [
 const LONGEST: usize = 15;
 /// A register of the local APIC that may be read and written: the task priority.
 const PRIORITY: u64 = 0xfee0_0080;
-const RANDOM: u64 = 20_000;
-const RACES: u64 = 20_000;
+const RANDOM: u64 = 5_000;
+const RACES: u64 = 10_000;
 /// MOV EAX,[RDI]; MOV [RDI],ESI; ADD [RDI],ESI with a prefix; UD2: each padded by NOP.
 const RACING: [u64; 4] =
     [0x9090_9090_9090_078b, 0x9090_9090_9090_3789, 0x9090_9090_9037_01f0, 0x9090_9090_9090_0b0f];
