@@ -91,7 +91,7 @@ impl Told {
     /// One entry of a map: address, length, type.
     fn memory(&mut self, entry: &[u8]) {
         let range = Range::new(number::<8>(entry, 0), number::<8>(entry, 8));
-        let start = range.start.next_multiple_of(PAGE);
+        let Some(start) = range.start.checked_next_multiple_of(PAGE) else { return };
         let end = range.end() & !(PAGE - 1);
         if number::<4>(entry, 16) == USABLE && start < end {
             self.ram.push(Range::new(start, end - start));

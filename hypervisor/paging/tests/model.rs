@@ -14,6 +14,7 @@ mod common;
 use common::{LARGE, MIDDLE, SMALL, Store};
 use paging::ept::Ept;
 use paging::fake::Fake;
+use paging::long::Long;
 use paging::npt::Npt;
 use paging::stage1::Stage1;
 use paging::stage2::Stage2;
@@ -305,6 +306,8 @@ properties! {
     stage1: Stage1::new(5),
     ept: Ept::new(46, true),
     ept_without_1_gib: Ept::new(39, false),
+    long: Long::new(52, true),
+    long_without_1_gib: Long::new(40, false),
     npt: Npt::new(52, true),
     npt_without_1_gib: Npt::new(40, false),
     fake: Fake,

@@ -27,8 +27,8 @@ const PREFIXES: [u8; 26] = [
 const LONGEST: usize = 15;
 /// A register of the local APIC that may be read and written: the task priority.
 const PRIORITY: u64 = 0xfee0_0080;
-const RANDOM: u64 = 20_000;
-const RACES: u64 = 20_000;
+const RANDOM: u64 = 5_000;
+const RACES: u64 = 10_000;
 /// MOV EAX,[RDI]; MOV [RDI],ESI; ADD [RDI],ESI with a prefix; UD2: each padded by NOP.
 const RACING: [u64; 4] =
     [0x9090_9090_9090_078b, 0x9090_9090_9090_3789, 0x9090_9090_9037_01f0, 0x9090_9090_9090_0b0f];
@@ -75,7 +75,9 @@ fn store(setting: &mut Setting) -> [u8; 8] {
         let [prefix, rex, opcode, second, register, ..] = setting.random.next().to_le_bytes();
         let prefix = PREFIXES[usize::from(prefix) % 11];
         let rex = 0x40 | rex & 0x0c;
-        let operand = register & 0x38 | 0x07;
+        // A register operand is one that a function may change: AX, CX, DX, BX, R8 to R11.
+        let register = if is_group(opcode) { register & 0x38 } else { register & 0x18 };
+        let operand = register | 0x07;
         match opcode {
             0x0f if harmless_two(second) => {
                 return [prefix, rex, 0x0f, second, operand, 0x90, 0x90, 0x90];
@@ -92,6 +94,11 @@ fn harmless(opcode: u8) -> bool {
     matches!(opcode,
         0x00..=0x3f if opcode & 7 < 4)
         || matches!(opcode, 0x63 | 0x69 | 0x6b | 0x80..=0x8b | 0xc0 | 0xc1 | 0xc6 | 0xd0..=0xd3 | 0xf6 | 0xfe)
+}
+
+/// Opcodes whose register field is part of the opcode.
+fn is_group(opcode: u8) -> bool {
+    matches!(opcode, 0x80..=0x83 | 0xc0 | 0xc1 | 0xc6 | 0xd0..=0xd3 | 0xf6 | 0xfe)
 }
 
 /// Two-byte opcodes with a memory operand: SSE moves, SETcc, CMOVcc, bit tests, MOVZX, CMPXCHG, XADD.

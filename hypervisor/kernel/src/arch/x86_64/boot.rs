@@ -13,7 +13,7 @@ use crate::acpi::{self, Facts};
 use crate::boot::{self, Machine};
 use crate::console;
 use crate::cpu::Cpu;
-use crate::loader;
+use crate::loader::{self, Told};
 use crate::memory::Heap;
 use abi::bundle::label;
 use abi::placement::Reserved;
@@ -104,10 +104,7 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
     let heap = map::allocate(&mut map, HEAP_PAGES).ok_or("no room for the heap")?;
     // SAFETY: these pages were just allocated for it.
     unsafe { Heap::fill(heap, HEAP_PAGES * PAGE as usize) }
-    let identity = Identity(());
-    let told = loader::read(&identity, magic, info)?;
-    let facts = acpi::read(&identity, told.root)?;
-    drop(identity);
+    let (told, facts) = ask_firmware(magic, info)?;
 
     let overlaps = |_| "the bundle lies where the hypervisor is";
     map.add(record.bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(overlaps)?;
@@ -129,6 +126,14 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
     LOCALS.call_once(|| locals);
     start_virtualization()?;
     machine(record, &facts, told.ram, this, map)
+}
+
+/// What the boot loader and ACPI tell, as long as the boot tables are in use.
+fn ask_firmware(magic: u32, info: u64) -> Result<(Told, Facts), &'static str> {
+    let identity = Identity(());
+    let told = loader::read(&identity, magic, info)?;
+    let facts = acpi::read(&identity, told.root)?;
+    Ok((told, facts))
 }
 
 /// The machine, in words that name no architecture.

@@ -184,7 +184,7 @@ impl Vcpu {
     /// A MOV to or from a control register: which general register, without decode assists.
     fn control(&mut self, info1: u64, carry_out: impl FnOnce(&mut Self, u8) -> Exit) -> Exit {
         let register = qualification::svm_control(info1).or_else(|| {
-            let (bytes, len) = self.instruction()?;
+            let (bytes, len) = self.instruction(self.mode())?;
             control::operand(bytes.get(..len)?)
         });
         match register {
@@ -202,7 +202,7 @@ impl Vcpu {
             return true;
         }
         let mode = self.mode();
-        let bytes = self.instruction();
+        let bytes = self.instruction(mode);
         let length = bytes.and_then(|(bytes, len)| {
             length::length(bytes.get(..len).unwrap_or(&[]), mode, expected)
         });

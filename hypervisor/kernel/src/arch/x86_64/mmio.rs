@@ -8,6 +8,7 @@ use super::vcpu::{Attention, Vcpu, each};
 use crate::exit::{Destination, Direction, Exit, MemoryAccess};
 use crate::fault::{GuestFault, Why};
 use devices::Size;
+use devices::x86::Mode;
 use devices::x86::decode::{self, Instruction, Operation, Register, Source};
 use devices::x86::qualification::Violation;
 use paging::GuestPhys;
@@ -20,6 +21,17 @@ pub(super) struct Step {
     /// What is to be stored next, if the load was done.
     store: Option<u64>,
 }
+
+/// An instruction that was decoded lately: the same bytes in the same mode are the same again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recent {
+    bytes: u128,
+    mode: Mode,
+    instruction: Instruction,
+}
+
+/// How many are kept.
+pub(super) const RECENT: usize = 8;
 
 /// The flags that arithmetic changes: CF, PF, AF, ZF, SF, OF.
 const ARITHMETIC: u64 = 0x8d5;
@@ -37,20 +49,45 @@ impl Vcpu {
         if !violation.own || violation.present {
             return Exit::Fault(GuestFault::NoDevice);
         }
-        let mode = self.mode();
-        let instruction = self
-            .instruction()
-            .and_then(|(bytes, len)| decode::decode(bytes.get(..len.min(15)).unwrap_or(&[]), mode));
-        let Some(instruction) = instruction else { return Exit::Fault(GuestFault::NoDevice) };
+        let Some(instruction) = self.decode_access() else {
+            return Exit::Fault(GuestFault::NoDevice);
+        };
         self.length = instruction.length;
         let address = GuestPhys::new(address);
         let direction = match instruction.operation {
             Operation::Store(source) => Direction::Write(self.operand(source, instruction.size)),
             Operation::Load { .. } => Direction::Read,
-            _ => return self.rare_access(instruction, address, violation.write),
+            Operation::Modify(..)
+            | Operation::Combine(..)
+            | Operation::Exchange(_)
+            | Operation::StoreString
+            | Operation::MoveString => {
+                return self.rare_access(instruction, address, violation.write);
+            }
         };
         self.step = Some(Step { instruction, address, store: None });
         access(address, instruction.size, direction)
+    }
+
+    /// The instruction that exited.
+    #[inline(always)]
+    fn decode_access(&mut self) -> Option<Instruction> {
+        let mode = self.mode();
+        let (bytes, len) = self.instruction(mode)?;
+        let key = u128::from_le_bytes(bytes);
+        let place = each!(self, guest => guest.rip()) as usize >> 2 & (RECENT - 1);
+        if let Some(Recent { bytes, mode: then, instruction }) = self.recent[place]
+            && bytes == key
+            && then == mode
+            && len == size_of_val(&key)
+        {
+            return Some(instruction);
+        }
+        let instruction = decode::decode(bytes.get(..len.min(15)).unwrap_or(&[]), mode)?;
+        if len == size_of_val(&key) {
+            self.recent[place] = Some(Recent { bytes: key, mode, instruction });
+        }
+        Some(instruction)
     }
 
     /// The first access of an instruction that does more than load or store.
@@ -68,7 +105,12 @@ impl Vcpu {
                     None => return Exit::Fault(GuestFault::NoDevice),
                 }
             }
-            _ => Direction::Read,
+            Operation::MoveString
+            | Operation::Load { .. }
+            | Operation::Store(_)
+            | Operation::Modify(..)
+            | Operation::Combine(..)
+            | Operation::Exchange(_) => Direction::Read,
         };
         self.step = Some(Step { instruction, address, store: None });
         access(address, size, direction)
@@ -96,7 +138,13 @@ impl Vcpu {
                 self.advance();
             }
             Operation::Store(_) => self.advance(),
-            _ => self.end_rare(step, access.direction, value & size.mask()),
+            Operation::Modify(..)
+            | Operation::Combine(..)
+            | Operation::Exchange(_)
+            | Operation::StoreString
+            | Operation::MoveString => {
+                self.end_rare(step, access.direction, value & size.mask());
+            }
         }
     }
 

@@ -6,8 +6,7 @@
 //! its bell is rung. All else is behind one lock, which comes before the console's.
 
 use super::apic::{self, TIMER_LINE};
-use super::features::{self, Maker};
-use super::vcpu::{Vcpu, each, first_cpu};
+use super::vcpu::{Vcpu, first_cpu};
 use super::{apic_id_of, time};
 use crate::bell::Wish;
 use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
@@ -22,9 +21,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use devices::apic::{Effect, LocalApic, PAGE_SIZE, Posted};
 use devices::pc::{Bus, Outcome, Pc, Power};
 use devices::pl011::Sink;
-use devices::x86::Vendor;
-use devices::x86::msr::{self, Register, Rule};
 use spin::Mutex;
+
+mod registers;
 
 /// COM1's line status, which a guest polls.
 const LINE_STATUS: u16 = COM1 + 5;
@@ -202,86 +201,20 @@ impl Platform {
     ) -> Result<(u64, Next), GuestFault> {
         let number = access.number;
         let extended = number.wrapping_sub(devices::apic::X2APIC_FIRST) < 0x100;
+        if !extended {
+            return self.rare_register(access, vcpu, partition);
+        }
         let value = match access.direction {
-            Direction::Read if extended => vcpu.apic.read_msr(number, time::now()),
-            Direction::Write(value) if extended => {
+            Direction::Read => vcpu.apic.read_msr(number, time::now()),
+            Direction::Write(value) => {
                 let effect = vcpu.apic.write_msr(number, value, time::now());
                 effect.map(|effect| {
                     self.carry_out(effect, vcpu, partition);
                     0
                 })
             }
-            _ => return self.rare_register(access, vcpu, partition),
         };
         value.map(|value| (value, Next::Resume)).map_err(|_| GuestFault::Undefined)
-    }
-
-    #[inline(never)]
-    fn rare_register(
-        &self,
-        access: &RegisterAccess,
-        vcpu: &mut Vcpu,
-        partition: &Partition,
-    ) -> Result<(u64, Next), GuestFault> {
-        let vendor = match features::maker() {
-            Some(Maker::Intel) => Vendor::Intel,
-            _ => Vendor::Amd,
-        };
-        let writes = matches!(access.direction, Direction::Write(_));
-        let value = match msr::rule(access.number, vendor) {
-            Rule::Constant(value) => value,
-            Rule::ReadOnly(value) if !writes => value,
-            Rule::Emulate(register) => match access.direction {
-                Direction::Read => self.read(register, vcpu),
-                Direction::Write(value) => {
-                    self.write(register, value, vcpu, partition)?;
-                    0
-                }
-            },
-            Rule::Pass | Rule::ReadOnly(_) | Rule::Fault => return Err(GuestFault::Undefined),
-        };
-        Ok((value, Next::Resume))
-    }
-
-    /// What an emulated register reads.
-    fn read(&self, register: Register, vcpu: &mut Vcpu) -> u64 {
-        match register {
-            Register::Tsc => time::now().wrapping_add(each!(vcpu, guest => guest.tsc_offset())),
-            Register::TscAdjust => each!(vcpu, guest => guest.tsc_offset()),
-            Register::ApicBase => vcpu.apic.base(),
-            Register::TscDeadline => vcpu.apic.tsc_deadline(),
-            Register::Apic => 0,
-            Register::Efer => each!(vcpu, guest => guest.efer()),
-            Register::Pat => each!(vcpu, guest => guest.pat()),
-        }
-    }
-
-    /// A write to one.
-    fn write(
-        &self,
-        register: Register,
-        value: u64,
-        vcpu: &mut Vcpu,
-        partition: &Partition,
-    ) -> Result<(), GuestFault> {
-        let undefined = |_| GuestFault::Undefined;
-        match register {
-            Register::Tsc => set_tsc_offset(value.wrapping_sub(time::now()), vcpu),
-            Register::TscAdjust => set_tsc_offset(value, vcpu),
-            Register::ApicBase => {
-                let effect = vcpu.apic.set_base(value).map_err(undefined)?;
-                self.carry_out(effect, vcpu, partition);
-            }
-            Register::TscDeadline => {
-                let effect = vcpu.apic.set_tsc_deadline(value);
-                self.carry_out(effect, vcpu, partition);
-            }
-            Register::Apic => {}
-            Register::Efer => vcpu.write_efer(value).map_err(undefined)?,
-            Register::Pat if is_pat(value) => each!(mut vcpu, guest => guest.set_pat(value)),
-            Register::Pat => return Err(GuestFault::Undefined),
-        }
-        Ok(())
     }
 
     /// Does what a write to the local APIC asks for.
@@ -479,16 +412,4 @@ impl Platform {
 #[inline(always)]
 fn arm(vcpu: &Vcpu) {
     time::arm_guest(vcpu.apic.deadline().unwrap_or(u64::MAX));
-}
-
-/// The guest's TSC is ahead of the machine's by this.
-fn set_tsc_offset(offset: u64, vcpu: &mut Vcpu) {
-    each!(mut vcpu, guest => guest.set_tsc_offset(offset));
-    vcpu.apic.set_tsc_offset(offset);
-    arm(vcpu);
-}
-
-/// Whether each byte is a memory type (Intel SDM, "IA32_PAT MSR").
-fn is_pat(value: u64) -> bool {
-    value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7))
 }

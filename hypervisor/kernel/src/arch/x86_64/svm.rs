@@ -17,6 +17,9 @@ use devices::x86::cpuid::Leaf;
 use devices::x86::msr::{self, Rule};
 use devices::x86::svm::{Svm, allowed, features};
 use spin::Once;
+use vmcb::{Vmcb, intercept};
+
+mod vmcb;
 
 /// VM_CR.
 const VM_CR: u32 = 0xc001_0114;
@@ -49,100 +52,11 @@ pub(super) mod code {
     pub(in super::super) const INVALID: u64 = u64::MAX;
 }
 
-/// What exits. Bits of the five intercept words.
-mod intercept {
-    /// CR0 is written freely; CR4 and CR8 are not. CR8 is read from the local APIC.
-    pub(super) const CONTROL: u32 = 1 << 8 | 1 << (16 + 4) | 1 << (16 + 8);
-    /// #DB and #AC, whose delivery can go on without end.
-    pub(super) const EXCEPTIONS: u32 = 1 << 1 | 1 << 17;
-    /// INTR, NMI, INIT; RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, ports, MSRs, shutdown.
-    pub(super) const FIRST: u32 = 1 << 31
-        | 1 << 28
-        | 1 << 27
-        | 1 << 26
-        | 1 << 24
-        | 1 << 22
-        | 1 << 19
-        | 1 << 18
-        | 1 << 15
-        | 0b1011;
-    /// The window for an interrupt.
-    pub(super) const WINDOW: u32 = 1 << 4;
-    /// IRET.
-    pub(super) const IRET: u32 = 1 << 20;
-    /// VMRUN to SKINIT; WBINVD, MONITOR, MWAIT, XSETBV, RDPRU.
-    pub(super) const SECOND: u32 = 0x7f | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 13 | 1 << 14;
-    /// INVLPGB, MCOMMIT, TLBSYNC.
-    pub(super) const THIRD: u32 = 0b1_1011;
-}
-
 /// V_IRQ, V_IGN_TPR: a virtual interrupt that only opens the window.
 const WINDOW_REQUEST: u64 = 1 << 8 | 1 << 20;
 /// V_INTR_MASKING: the guest's interrupt flag does not mask the machine's interrupts.
 const SEPARATE_MASKING: u64 = 1 << 24;
 const FLUSH_ALL: u64 = 1 << 32;
-
-/// The control block.
-#[derive(Debug)]
-#[repr(C)]
-struct Vmcb {
-    intercepts: [u32; 6],
-    reserved0: [u64; 5],
-    ports: u64,
-    msrs: u64,
-    tsc_offset: u64,
-    tag: u64,
-    virtual_interrupt: u64,
-    shadow: u64,
-    exit_code: u64,
-    exit_info: [u64; 2],
-    exit_event: Event,
-    nested: u64,
-    reserved1: [u64; 2],
-    event: Event,
-    nested_root: u64,
-    reserved2: [u64; 2],
-    next_rip: u64,
-    reserved3: [u64; 102],
-    segments: [Segment; 6],
-    gdtr: Segment,
-    ldtr: Segment,
-    idtr: Segment,
-    tr: Segment,
-    reserved4: [u8; 43],
-    cpl: u8,
-    reserved5: u32,
-    efer: u64,
-    reserved6: [u64; 14],
-    cr4: u64,
-    cr3: u64,
-    cr0: u64,
-    dr7: u64,
-    dr6: u64,
-    rflags: u64,
-    rip: u64,
-    reserved7: [u64; 11],
-    rsp: u64,
-    reserved8: [u64; 3],
-    rax: u64,
-    syscall: [u64; 5],
-    sysenter: [u64; 3],
-    cr2: u64,
-    reserved9: [u64; 4],
-    pat: u64,
-    debug_control: u64,
-}
-
-const _: () = {
-    use core::mem::offset_of;
-    assert!(offset_of!(Vmcb, ports) == 0x40 && offset_of!(Vmcb, exit_code) == 0x70);
-    assert!(offset_of!(Vmcb, event) == 0xa8 && offset_of!(Vmcb, next_rip) == 0xc8);
-    assert!(offset_of!(Vmcb, segments) == 0x400);
-    assert!(offset_of!(Vmcb, cpl) == 0x4cb && offset_of!(Vmcb, efer) == 0x4d0);
-    assert!(offset_of!(Vmcb, cr4) == 0x548 && offset_of!(Vmcb, rip) == 0x578);
-    assert!(offset_of!(Vmcb, rsp) == 0x5d8 && offset_of!(Vmcb, rax) == 0x5f8);
-    assert!(offset_of!(Vmcb, cr2) == 0x640 && offset_of!(Vmcb, pat) == 0x668);
-};
 
 global_asm!(
     // RDI: the guest's registers; RSI, RDX: physical addresses of its control block and of the
@@ -470,6 +384,12 @@ impl Guest {
     #[inline(always)]
     pub(super) fn segment(&self, number: usize) -> Segment {
         self.vmcb.segments.get(number).copied().unwrap_or_default()
+    }
+
+    /// Attributes of the code segment.
+    #[inline(always)]
+    pub(super) fn code_attributes(&self) -> u16 {
+        self.vmcb.segments[super::state::segment::CS].attributes
     }
 
     /// Privilege level.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the run loop and the decoders do with a guest's registers, and what is
+//! told of them when its partition stops.
+
+use super::super::fetch::View;
+use super::super::state::{EFER_LMA, RFLAGS_VM, Segment, segment};
+use super::{Attention, Vcpu};
+use crate::console;
+use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
+use crate::fault::{GuestFault, Why};
+use devices::x86::Mode;
+
+/// Between the run loop and the guest's registers.
+impl Vcpu {
+    /// A register's value.
+    #[inline(always)]
+    pub(in super::super) fn get(&self, register: u8) -> u64 {
+        if register == 4 {
+            return each!(self, guest => guest.rsp());
+        }
+        self.registers[usize::from(register & 15)]
+    }
+
+    /// Sets a register.
+    #[inline(always)]
+    pub(in super::super) fn set(&mut self, register: u8, value: u64) {
+        if register == 4 {
+            return each!(mut self, guest => guest.set_rsp(value));
+        }
+        self.registers[usize::from(register & 15)] = value;
+    }
+
+    pub(in super::super) fn rflags(&self) -> u64 {
+        each!(self, guest => guest.rflags())
+    }
+
+    #[inline(always)]
+    pub(in super::super) fn segment(&self, number: usize) -> Segment {
+        each!(self, guest => guest.segment(number))
+    }
+
+    /// How the guest reads instructions now.
+    #[inline]
+    pub(in super::super) fn mode(&self) -> Mode {
+        const L: u16 = 1 << 9;
+        const D: u16 = 1 << 10;
+        let code = each!(self, guest => guest.code_attributes());
+        if each!(self, guest => guest.efer()) & EFER_LMA != 0 && code & L != 0 {
+            Mode::Bits64
+        } else if code & D != 0 && self.rflags() & RFLAGS_VM == 0 {
+            Mode::Bits32
+        } else {
+            Mode::Bits16
+        }
+    }
+
+    /// How the guest translates now.
+    #[inline]
+    pub(in super::super) fn view(&self) -> View {
+        each!(self, guest => View {
+            cr0: guest.cr0(),
+            cr3: guest.cr3(),
+            cr4: guest.cr4(),
+            efer: guest.efer(),
+            ram: self.controls.ram,
+        })
+    }
+
+    /// The bytes of the next instruction, which the guest reads in this mode.
+    #[inline]
+    pub(in super::super) fn instruction(&self, mode: Mode) -> Option<([u8; 16], usize)> {
+        let rip = each!(self, guest => guest.rip());
+        let base = match mode {
+            Mode::Bits64 => return self.view().bytes(rip),
+            Mode::Bits32 | Mode::Bits16 => self.segment(segment::CS).base,
+        };
+        self.view().bytes(base.wrapping_add(rip) & 0xffff_ffff)
+    }
+
+    /// The instruction is behind the guest.
+    #[inline(always)]
+    pub(in super::super) fn advance(&mut self) {
+        let length = u64::from(self.length);
+        each!(mut self, guest => {
+            let next = guest.rip().wrapping_add(length);
+            guest.set_rip(next);
+            guest.end_shadow();
+        });
+    }
+
+    /// Ends a memory access.
+    #[inline]
+    pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
+        self.end_access(access, value);
+    }
+
+    /// Ends a port access: an IN's value reaches its register, the upper half of which
+    /// becomes zero where it has 32 bits.
+    #[inline]
+    pub fn complete_port(&mut self, access: &PortAccess, value: u64) {
+        if self.string.is_some() {
+            return self.end_string(access, value);
+        }
+        if access.direction == Direction::Read {
+            let mask = access.size.mask();
+            let kept = if mask == 0xffff_ffff { 0 } else { self.registers[0] & !mask };
+            self.registers[0] = kept | value & mask;
+        }
+        self.advance();
+    }
+
+    /// Ends a register access: the value is in EDX and EAX.
+    #[inline]
+    pub fn complete_register(&mut self, access: &RegisterAccess, value: u64) {
+        if access.direction == Direction::Read {
+            self.registers[0] = value & 0xffff_ffff;
+            self.registers[2] = value >> 32;
+        }
+        self.advance();
+    }
+
+    /// Gives a call its result.
+    #[inline]
+    pub fn complete_call(&mut self, result: u64) {
+        self.registers[0] = result;
+        self.advance();
+    }
+
+    /// It waits until something wakes it.
+    pub fn skip(&mut self) {
+        if !self.attention.contains(Attention::HALTED) {
+            self.advance();
+            self.attention.insert(Attention::HALTED);
+        }
+    }
+
+    /// Caches are coherent.
+    #[must_use]
+    pub fn take_clean(&mut self) -> bool {
+        false
+    }
+
+    /// Answers a fault inside the guest, or tells that the partition must stop.
+    ///
+    /// # Errors
+    /// Why it must stop.
+    #[cold]
+    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+        self.answer_fault(fault)
+    }
+
+    /// What the guest looked like when its partition was stopped, on the console.
+    #[cold]
+    pub fn record(&self, partition: &str, why: Why) {
+        let view = self.view();
+        let (rip, code) = (each!(self, guest => guest.rip()), self.segment(segment::CS).base);
+        console::say(format_args!(
+            "{partition}: vCPU {} at {rip:#x}, code base {code:#x}, flags {:#x}, cr0 {:#x}, cr3 {:#x}, cr4 {:#x}: {why}",
+            self.index,
+            self.rflags(),
+            view.cr0,
+            view.cr3,
+            view.cr4,
+        ));
+        let words = each!(self, guest => guest.exit_words());
+        console::say(format_args!(
+            "{partition}: exit {:#x} {:#x} {:#x}",
+            words[0], words[1], words[2]
+        ));
+        for (number, r) in self.registers.as_chunks::<4>().0.iter().enumerate() {
+            let [a, b, c, d] = r;
+            console::say(format_args!("{partition}: r{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
+        }
+    }
+}
