@@ -247,22 +247,7 @@ impl Board {
                 &format!("write `{folder}` or rename the folder"),
             );
         }
-        let names = file.reserved.names().chain(file.kept.names()).chain(file.device.names());
-        for name in names.chain([&file.name]) {
-            if records::name(name).is_none() {
-                let message = format!("name `{}` is not 1 to 16 characters of ASCII", name.value);
-                reader.wrong_value(name.span.clone(), message, "choose a shorter name");
-            }
-        }
-        for (name, device) in file.device.tables() {
-            if let Some(interrupts) =
-                device.interrupts.as_ref().filter(|interrupts| interrupts.len() > 4)
-            {
-                let message =
-                    format!("device {} has {} interrupts, at most 4", name.value, interrupts.len());
-                reader.wrong_value(interrupts.span.clone(), message, "describe it as two devices");
-            }
-        }
+        check_tables(&file, reader);
         check_reset(&file, reader);
         if !reader.mistakes.is_empty() {
             return None;
@@ -303,6 +288,26 @@ impl Board {
             devices: file.device.tables().map(device).collect(),
             name: file.name.value,
         })
+    }
+}
+
+/// Names fit into a bundle, and so do a device's interrupts.
+fn check_tables(file: &BoardFile, reader: &mut Reader) {
+    let names = file.reserved.names().chain(file.kept.names()).chain(file.device.names());
+    for name in names.chain([&file.name]) {
+        if records::name(name).is_none() {
+            let message = format!("name `{}` is not 1 to 16 characters of ASCII", name.value);
+            reader.wrong_value(name.span.clone(), message, "choose a shorter name");
+        }
+    }
+    for (name, device) in file.device.tables() {
+        if let Some(interrupts) =
+            device.interrupts.as_ref().filter(|interrupts| interrupts.len() > 4)
+        {
+            let message =
+                format!("device {} has {} interrupts, at most 4", name.value, interrupts.len());
+            reader.wrong_value(interrupts.span.clone(), message, "describe it as two devices");
+        }
     }
 }
 
