@@ -21,7 +21,7 @@ record! {
         arch: At<Arch>,
         /// CPUs, at most.
         cpus: At<u32>,
-        /// Threads of a core, which have consecutive numbers; 1 if left out.
+        /// On x86: threads of a core, which have consecutive numbers; 1 if left out.
         threads: Option<u32>,
         /// Bytes of flash; on x86 of hypervisor and bundle together.
         flash: Size,
@@ -248,7 +248,7 @@ impl Board {
             );
         }
         check_tables(&file, reader);
-        check_reset(&file, reader);
+        check_arch(&file, reader);
         if !reader.mistakes.is_empty() {
             return None;
         }
@@ -311,9 +311,14 @@ fn check_tables(file: &BoardFile, reader: &mut Reader) {
     }
 }
 
-/// An Arm board says what its flash image must know at reset; an x86 board has none.
-fn check_reset(file: &BoardFile, reader: &mut Reader) {
+/// An Arm board says what its flash image must know at reset; an x86 board has
+/// none of that, and may have threads.
+fn check_arch(file: &BoardFile, reader: &mut Reader) {
     let wanted = file.arch.value == Arch::Aarch64;
+    if wanted && file.threads.is_some() {
+        let message = "key `threads` belongs to x86 boards: no rule looks at it on Arm";
+        reader.wrong_value(file.arch.span.clone(), message, "leave the key out");
+    }
     for (key, told) in [("device-tree", file.device_tree.is_some()), ("home", file.home.is_some())]
     {
         match (wanted, told) {
