@@ -72,7 +72,6 @@ guest_fill_pdpt:
     loop guest_fill_pdpt
     mov eax, offset guest_pdpt + 3
     mov [guest_pml4], eax
-    mov esp, offset guest_secondary_stack_end
     xor edx, edx                // CPU 0
 
 guest_paging:                   // EDX: this CPU's number
