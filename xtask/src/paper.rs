@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub const IMAGE_EXAMPLES: &str = "\
 Examples:
   cargo xtask image qemu-arm64 -o flash.img
+  cargo xtask image pc -o disk.img
   cargo xtask image my/manifest.toml --as image -o Image";
 /// Examples for the help of `check`.
 pub const CHECK_EXAMPLES: &str = "\
@@ -41,7 +42,7 @@ pub struct ImageArguments {
     /// The file to write; its Debian packages are listed beside it, in FILE.packages.toml.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How it will boot; from flash, padded to the flash's size, on Arm if left out.
+    /// How it will boot; if left out on Arm from flash, padded to its size, on x86 from a disk.
     #[arg(long = "as", value_enum, value_name = "WAY")]
     boot: Option<Boot>,
 }

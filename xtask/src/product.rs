@@ -6,7 +6,7 @@ use crate::emulator::table::{self, Emulator};
 use crate::failure::mistake;
 use crate::guests::Builder;
 use crate::image;
-use crate::image::pc;
+use crate::image::{Program, pc};
 use crate::manifest::board::Arch;
 use crate::manifest::{self, Folders, Guest, Manifest};
 use crate::packages::debian::{self, Package};
@@ -81,6 +81,29 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
         built.with_context(|| format!("guest {name} was not built"))?.1.files()
     };
     let image = image::build(&manifest, &program, &mut find)?;
+    let boots = boots(builder, &folder, &manifest, &image)?;
+    write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
+    drop(step);
+    let emulators = table::read(workspace, &manifest.board().name)?;
+    Ok(Product {
+        name: system.name.clone(),
+        manifest,
+        kernel,
+        packages,
+        program_len: image.program_len(),
+        bundle_len: image.bundle().len(),
+        files: boots,
+        emulators,
+    })
+}
+
+/// Writes what boots, in each way that the board's instruction set has.
+fn boots(
+    builder: &mut Builder,
+    folder: &Path,
+    manifest: &Manifest,
+    image: &Program,
+) -> Result<Vec<File>> {
     let mut files = Vec::new();
     let mut file = |ways: &[Boot], name: &str, bytes: &[u8]| {
         let path = folder.join(name);
@@ -106,19 +129,7 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
             file(&[Boot::Kernel], "bulkhead.elf", image.bytes())?;
         }
     }
-    write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
-    drop(step);
-    let emulators = table::read(workspace, &manifest.board().name)?;
-    Ok(Product {
-        name: system.name.clone(),
-        manifest,
-        kernel,
-        packages,
-        program_len: image.program_len(),
-        bundle_len: image.bundle().len(),
-        files,
-        emulators,
-    })
+    Ok(files)
 }
 
 /// The system's manifest, or a copy of it beside what a scenario makes for it.

@@ -24,7 +24,8 @@ pub const EXAMPLES: &str = r"Examples:
   cargo xtask run
   cargo xtask run --until '\[linux\] .*ready' --timeout 120
   cargo xtask run my/manifest.toml --cpu neoverse-n1 --log console.log --split consoles
-  cargo xtask run qemu-arm64 --boot image --gdb";
+  cargo xtask run qemu-arm64 --boot image --gdb
+  cargo xtask run pc --on bochs-intel";
 
 /// What can be asked.
 #[derive(Debug, clap::Args)]

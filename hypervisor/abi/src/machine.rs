@@ -27,6 +27,12 @@ pub struct Machine<'a> {
     pub cores: &'a [u32],
 }
 
+/// A rule that needs the machine.
+pub type Check = fn(&Tables, &Machine, Sink);
+
+/// The rules that a PC adds: its devices have ports, and its CPUs may be threads.
+pub(crate) const PC: &[Check] = &[ports_are_not_kept, cores_are_not_shared];
+
 /// Checks a bundle's tables against the machine.
 #[inline(never)]
 pub fn check(tables: &Tables, machine: &Machine, sink: Sink) {
@@ -34,8 +40,9 @@ pub fn check(tables: &Tables, machine: &Machine, sink: Sink) {
     devices_are_no_ram(tables, machine, sink);
     devices_are_not_kept(tables, machine, sink);
     interrupts_are_not_kept(tables, machine, sink);
-    ports_are_not_kept(tables, machine, sink);
-    cores_are_not_shared(tables, machine, sink);
+    for rule in tables.platform.machine_rules {
+        rule(tables, machine, sink);
+    }
 }
 
 /// Checks a bundle's tables against the machine.

@@ -21,7 +21,7 @@ record! {
         arch: At<Arch>,
         /// CPUs, at most.
         cpus: At<u32>,
-        /// Threads of a core, which have consecutive numbers; 1 if left out.
+        /// On x86: threads of a core, which have consecutive numbers; 1 if left out.
         threads: Option<u32>,
         /// Bytes of flash; on x86 of hypervisor and bundle together.
         flash: Size,
@@ -247,23 +247,8 @@ impl Board {
                 &format!("write `{folder}` or rename the folder"),
             );
         }
-        let names = file.reserved.names().chain(file.kept.names()).chain(file.device.names());
-        for name in names.chain([&file.name]) {
-            if records::name(name).is_none() {
-                let message = format!("name `{}` is not 1 to 16 characters of ASCII", name.value);
-                reader.wrong_value(name.span.clone(), message, "choose a shorter name");
-            }
-        }
-        for (name, device) in file.device.tables() {
-            if let Some(interrupts) =
-                device.interrupts.as_ref().filter(|interrupts| interrupts.len() > 4)
-            {
-                let message =
-                    format!("device {} has {} interrupts, at most 4", name.value, interrupts.len());
-                reader.wrong_value(interrupts.span.clone(), message, "describe it as two devices");
-            }
-        }
-        check_reset(&file, reader);
+        check_tables(&file, reader);
+        check_arch(&file, reader);
         if !reader.mistakes.is_empty() {
             return None;
         }
@@ -306,9 +291,34 @@ impl Board {
     }
 }
 
-/// An Arm board says what its flash image must know at reset; an x86 board has none.
-fn check_reset(file: &BoardFile, reader: &mut Reader) {
+/// Names fit into a bundle, and so do a device's interrupts.
+fn check_tables(file: &BoardFile, reader: &mut Reader) {
+    let names = file.reserved.names().chain(file.kept.names()).chain(file.device.names());
+    for name in names.chain([&file.name]) {
+        if records::name(name).is_none() {
+            let message = format!("name `{}` is not 1 to 16 characters of ASCII", name.value);
+            reader.wrong_value(name.span.clone(), message, "choose a shorter name");
+        }
+    }
+    for (name, device) in file.device.tables() {
+        if let Some(interrupts) =
+            device.interrupts.as_ref().filter(|interrupts| interrupts.len() > 4)
+        {
+            let message =
+                format!("device {} has {} interrupts, at most 4", name.value, interrupts.len());
+            reader.wrong_value(interrupts.span.clone(), message, "describe it as two devices");
+        }
+    }
+}
+
+/// An Arm board says what its flash image must know at reset; an x86 board has
+/// none of that, and may have threads.
+fn check_arch(file: &BoardFile, reader: &mut Reader) {
     let wanted = file.arch.value == Arch::Aarch64;
+    if wanted && file.threads.is_some() {
+        let message = "key `threads` belongs to x86 boards: no rule looks at it on Arm";
+        reader.wrong_value(file.arch.span.clone(), message, "leave the key out");
+    }
     for (key, told) in [("device-tree", file.device_tree.is_some()), ("home", file.home.is_some())]
     {
         match (wanted, told) {

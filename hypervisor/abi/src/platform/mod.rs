@@ -11,8 +11,10 @@ pub mod virt;
 
 pub use virt::*;
 
+use crate::machine;
 use crate::range::Range;
 use crate::records::Name;
+use crate::rules;
 
 /// Bytes of a channel's register page, on every platform.
 pub const CHANNEL_REGISTERS_STRIDE: u64 = 0x1000;
@@ -28,8 +30,6 @@ pub struct Platform {
     pub arch: Name,
     /// Where guest RAM starts.
     pub ram: u64,
-    /// Whether a manifest can let it start elsewhere.
-    pub ram_moves: bool,
     /// One past the last address that guest RAM can have.
     pub ram_end: u64,
     /// Guest addresses where neither RAM nor a device can be, and what is there.
@@ -46,6 +46,10 @@ pub struct Platform {
     pub channels: Channels,
     /// What the first instruction's address is a multiple of.
     pub entry_align: u64,
+    /// Rules that its bundles keep beside those of all.
+    pub rules: &'static [rules::Check],
+    /// The same of rules that need the machine.
+    pub machine_rules: &'static [machine::Check],
 }
 
 /// How many inputs an interrupt controller can show, and which are taken.

@@ -8,7 +8,9 @@
 
 use super::{Channels, Interrupts, Platform};
 use crate::bundle::label;
+use crate::machine;
 use crate::range::Range;
+use crate::rules;
 
 /// Where guest RAM starts.
 pub const RAM: u64 = 0;
@@ -127,7 +129,6 @@ const fn ports(first: u16, count: u16) -> Range {
 pub const PLATFORM: Platform = Platform {
     arch: label("x86_64"),
     ram: RAM,
-    ram_moves: false,
     ram_end: RAM_END,
     reserved: &RESERVED,
     port_end: 0x1_0000,
@@ -151,4 +152,6 @@ pub const PLATFORM: Platform = Platform {
         interrupt: CHANNEL_GSI,
     },
     entry_align: 1,
+    rules: rules::PC,
+    machine_rules: machine::PC,
 };

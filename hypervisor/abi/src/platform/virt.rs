@@ -69,7 +69,6 @@ pub const RESERVED: [(&str, Range); 6] = [
 pub const PLATFORM: Platform = Platform {
     arch: label("aarch64"),
     ram: RAM,
-    ram_moves: true,
     ram_end: GUEST_END,
     reserved: &RESERVED,
     port_end: 0,
@@ -88,4 +87,6 @@ pub const PLATFORM: Platform = Platform {
         interrupt: CHANNEL_INTID,
     },
     entry_align: 4,
+    rules: &[],
+    machine_rules: &[],
 };

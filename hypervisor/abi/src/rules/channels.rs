@@ -10,6 +10,9 @@ use crate::range::Range;
 use crate::records::{ChannelEnd, ChannelRecord};
 use crate::refusal::{Refusal, Rule};
 
+/// Bytes of the register pages of all channels of a partition.
+const PAGES: u64 = CHANNELS_PER_PARTITION as u64 * CHANNEL_REGISTERS_STRIDE;
+
 fn memory(channel: &ChannelRecord, end: &ChannelEnd) -> Range {
     Range::new(end.memory.get(), channel.size.get())
 }
@@ -70,8 +73,7 @@ pub(super) fn have_whole_pages(tables: &Tables, sink: Sink) {
 /// Registers and memory of a channel appear in the window that the platform has for them.
 pub(super) fn are_in_their_window(tables: &Tables, sink: Sink) {
     let windows = tables.platform.channels;
-    let pages = CHANNELS_PER_PARTITION as u64 * CHANNEL_REGISTERS_STRIDE;
-    let pages = Range::new(windows.registers, pages);
+    let pages = Range::new(windows.registers, PAGES);
     for partition in tables.iter() {
         for (channel, side) in partition.channels() {
             let Some(end) = channel.ends.get(side) else { continue };

@@ -103,20 +103,9 @@ pub(super) fn a_device_has_one_owner(tables: &Tables, sink: Sink) {
             {
                 sink(owner.other(other.record.name).what(device.name));
             }
-            for device in partition.devices() {
-                let (range, taken) = (ports(device), ports(taken));
-                if range.overlaps(taken) {
-                    let refusal = Refusal { rule: Rule::PortTwice, ..owner }.what(device.name);
-                    let first = range.start.max(taken.start);
-                    sink(refusal.other(other.record.name).numbers(first, 0));
-                }
-            }
         }
         for (later, earlier) in pairs(partition.devices()) {
-            let shared = host(later).overlaps(host(earlier))
-                || guest(later).overlaps(guest(earlier))
-                || ports(later).overlaps(ports(earlier));
-            if shared {
+            if host(later).overlaps(host(earlier)) || guest(later).overlaps(guest(earlier)) {
                 sink(Refusal { rule: Rule::DeviceRepeated, ..owner }.what(later.name));
             }
         }
@@ -134,6 +123,25 @@ pub(super) fn ports_exist_beside_the_platform(tables: &Tables, sink: Sink) {
         for (what, taken) in tables.platform.ports.iter().filter(|(_, own)| own.overlaps(range)) {
             let first = taken.start.max(range.start);
             sink(refusal(Rule::PortOnPlatform).other(label(what)).numbers(first, 0));
+        }
+    }
+}
+
+/// A port belongs to one device.
+pub(super) fn a_port_has_one_owner(tables: &Tables, sink: Sink) {
+    for (row, (partition, device)) in owned(tables).enumerate() {
+        for (other, earlier) in owned(tables).take(row) {
+            let (range, taken) = (ports(device), ports(earlier));
+            if !range.overlaps(taken) {
+                continue;
+            }
+            let rule = match other.index == partition.index {
+                true => Rule::DeviceRepeated,
+                false => Rule::PortTwice,
+            };
+            let refusal = Refusal::new(rule).owner(partition.record.name).what(device.name);
+            let first = range.start.max(taken.start);
+            sink(refusal.other(other.record.name).numbers(first, 0));
         }
     }
 }

@@ -41,14 +41,14 @@ pub(super) fn is_below_the_last_guest_address(tables: &Tables, sink: Sink) {
     }
 }
 
-/// Guest memory starts where the platform has it, if that is fixed.
+/// Guest memory starts where the platform has it.
 pub(super) fn starts_where_the_platform_has_it(tables: &Tables, sink: Sink) {
-    let platform = tables.platform;
-    for partition in tables.iter().filter(|_| !platform.ram_moves) {
+    let wanted = tables.platform.ram;
+    for partition in tables.iter() {
         let start = partition.memory().start;
-        if start != platform.ram {
+        if start != wanted {
             let refusal = Refusal::new(Rule::MemoryStart).owner(partition.record.name);
-            sink(refusal.numbers(start, platform.ram));
+            sink(refusal.numbers(start, wanted));
         }
     }
 }

@@ -33,7 +33,6 @@ const STRUCTURE: &[Check] = &[
     partitions::a_cpu_has_one_owner,
     memory::is_whole_pages,
     memory::is_below_the_last_guest_address,
-    memory::starts_where_the_platform_has_it,
     memory::leaves_the_platform_alone,
     memory::pinned_ones_are_disjoint,
     memory::identity_means_one_address,
@@ -42,7 +41,6 @@ const STRUCTURE: &[Check] = &[
     devices::registers_are_beside_memory,
     devices::registers_are_beside_the_platform,
     devices::a_device_has_one_owner,
-    devices::ports_exist_beside_the_platform,
     devices::interrupts_are_shown,
     devices::an_interrupt_has_one_owner,
     channels::names_are_plain_and_unique,
@@ -52,6 +50,13 @@ const STRUCTURE: &[Check] = &[
     channels::are_in_their_window,
     channels::are_disjoint,
     channels::interrupts_are_shown,
+];
+
+/// The rules that a PC adds: its memory has one place, and its devices have ports.
+pub(crate) const PC: &[Check] = &[
+    memory::starts_where_the_platform_has_it,
+    devices::ports_exist_beside_the_platform,
+    devices::a_port_has_one_owner,
 ];
 
 /// The rules of the images.
@@ -64,7 +69,7 @@ const IMAGES: &[Check] = &[
 
 /// Runs the rules that need no images.
 pub fn check_structure(tables: &Tables, sink: Sink) {
-    for rule in STRUCTURE {
+    for rule in STRUCTURE.iter().chain(tables.platform.rules) {
         rule(tables, sink);
     }
 }
@@ -82,7 +87,7 @@ pub fn check_images(tables: &Tables, sink: Sink) {
 /// The first one that is broken.
 pub fn first(tables: &Tables) -> Result<(), Refusal> {
     let mut first = None;
-    for rule in STRUCTURE.iter().chain(IMAGES) {
+    for rule in STRUCTURE.iter().chain(tables.platform.rules).chain(IMAGES) {
         rule(tables, &mut |refusal| first = first.or(Some(refusal)));
         if let Some(refusal) = first {
             return Err(refusal);

@@ -72,10 +72,10 @@ guest_fill_pdpt:
     loop guest_fill_pdpt
     mov eax, offset guest_pdpt + 3
     mov [guest_pml4], eax
-    mov esp, offset guest_secondary_stack_end
     xor edx, edx                // CPU 0
 
 guest_paging:                   // EDX: this CPU's number
+    mov esp, offset guest_first_stack_end
     mov eax, cr4
     or eax, 0x20                // PAE
     mov cr4, eax
@@ -101,7 +101,6 @@ guest_secondary_32:             // from the trampoline: flat segments, EDX this 
     mov ds, eax
     mov es, eax
     mov ss, eax
-    mov esp, offset guest_secondary_stack_end
     jmp guest_paging
 
     .code64
@@ -171,7 +170,7 @@ guest_pml4: .skip 4096
 guest_pdpt: .skip 4096
 guest_directories: .skip 4 * 4096
     .skip 64
-guest_secondary_stack_end:
+guest_first_stack_end:
     "#,
     primary = sym primary,
     secondary = sym secondary,

@@ -140,6 +140,16 @@ impl Event {
         Self((error as u64) << 32 | Self::HAS_ERROR | Self::exception(vector).0)
     }
 
+    /// The same without an error code, as real mode has none.
+    pub(super) const fn without_error(self) -> Self {
+        Self(self.0 & 0xffff_ffff & !Self::HAS_ERROR)
+    }
+
+    /// Whether it is an NMI.
+    pub(super) const fn is_nmi(self) -> bool {
+        self.0 & 7 << 8 == 2 << 8
+    }
+
     /// What an exit interrupted, if it must be delivered again. A software interrupt or
     /// exception happens again by itself: its instruction did not end.
     pub(super) const fn interrupted(info: u64) -> Option<Self> {

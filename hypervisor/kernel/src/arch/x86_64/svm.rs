@@ -283,7 +283,7 @@ impl Guest {
     /// An exception's or interrupt's delivery begins when the guest is entered.
     pub(super) fn set_event(&mut self, event: Event) {
         self.vmcb.event = event;
-        if event == Event::NMI {
+        if event.is_nmi() {
             self.vmcb.intercepts[3] |= intercept::IRET;
         }
     }

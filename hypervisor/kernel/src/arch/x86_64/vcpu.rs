@@ -12,7 +12,7 @@ use super::apic::refresh_later;
 use super::exits;
 use super::float;
 use super::mmio::{RECENT, Recent, Step};
-use super::state::{Controls, Event, RFLAGS_IF, STARTUP, Start};
+use super::state::{CR0_PE, Controls, Event, RFLAGS_IF, STARTUP, Start};
 use super::{svm, time, vmx};
 use crate::exit::{Exit, Power};
 use crate::partition::Partition;
@@ -217,7 +217,8 @@ impl Vcpu {
         let mut delivers = true;
         if self.attention.contains(Attention::EVENT) {
             self.attention.remove(Attention::EVENT);
-            let event = self.event;
+            let real = each!(self, guest => guest.cr0()) & CR0_PE == 0;
+            let event = if real { self.event.without_error() } else { self.event };
             each!(mut self, guest => guest.set_event(event));
         } else if self.attention.contains(Attention::NMI)
             && !each!(self, guest => guest.in_nmi())

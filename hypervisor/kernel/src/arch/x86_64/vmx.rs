@@ -304,7 +304,12 @@ impl Guest {
     }
 
     /// An exception's or interrupt's delivery begins when the guest is entered.
+    /// An NMI whose delivery was interrupted is not blocked by itself.
     pub(super) fn set_event(&mut self, event: Event) {
+        if event.is_nmi() {
+            let state = field::read(field::INTERRUPTIBILITY);
+            field::write(field::INTERRUPTIBILITY, state & !IN_NMI);
+        }
         field::write(field::ENTRY_EVENT, event.0 & 0xffff_ffff);
         field::write(field::ENTRY_ERROR, event.0 >> 32);
     }
