@@ -9,61 +9,30 @@
 //! Intel SDM, volume 3: "Virtual-Machine Control Structures", "VM Entries",
 //! "VM Exits", "VMX Support for Address Translation".
 
-use super::map::{self, phys};
 use super::state::{
     CR0_PG, CR4_PAE, Controls, EFER_LMA, EFER_LME, Event, Segment, Start, exception, segment,
 };
-use super::sysreg::{FEATURE_CONTROL, rdmsr, wrmsr};
+use super::sysreg::{rdmsr, wrmsr};
 use super::{control, time};
 use begin::{forget_translations, load_guest, load_host};
 use core::arch::{asm, global_asm};
-use devices::x86::Vendor;
-use devices::x86::msr::{self, Rule};
-use devices::x86::vmx::{entry, feature_control, primary};
+use cpu::{msrs, region};
+use devices::x86::vmx::{entry, primary};
 use fields as field;
 use paging::PAGE;
-use spin::Once;
 
 mod begin;
 mod controls;
+mod cpu;
 pub(super) mod fields;
+pub(super) mod reason;
 
 pub(super) use controls::gigabyte_pages;
+pub(super) use cpu::start_cpu;
 
-/// Why the guest stopped (basic exit reason).
-pub(super) mod reason {
-    pub(in super::super) const EXCEPTION: u64 = 0;
-    pub(in super::super) const INTERRUPT: u64 = 1;
-    pub(in super::super) const TRIPLE_FAULT: u64 = 2;
-    pub(in super::super) const INIT: u64 = 3;
-    pub(in super::super) const WINDOW: u64 = 7;
-    pub(in super::super) const NMI_WINDOW: u64 = 8;
-    pub(in super::super) const TASK_SWITCH: u64 = 9;
-    pub(in super::super) const CPUID: u64 = 10;
-    pub(in super::super) const HLT: u64 = 12;
-    pub(in super::super) const INVD: u64 = 13;
-    pub(in super::super) const RDPMC: u64 = 15;
-    pub(in super::super) const VMCALL: u64 = 18;
-    pub(in super::super) const CONTROL: u64 = 28;
-    pub(in super::super) const PORT: u64 = 30;
-    pub(in super::super) const RDMSR: u64 = 31;
-    pub(in super::super) const WRMSR: u64 = 32;
-    pub(in super::super) const VIOLATION: u64 = 48;
-    pub(in super::super) const MISCONFIGURATION: u64 = 49;
-    pub(in super::super) const WBINVD: u64 = 54;
-    pub(in super::super) const PREEMPTION_TIMER: u64 = 52;
-    pub(in super::super) const XSETBV: u64 = 55;
-    /// Bit 31: the guest was not entered at all.
-    pub(in super::super) const ENTRY_FAILED: u64 = 1 << 31;
-    /// What `vmx_enter` gives if the instruction itself failed.
-    pub(in super::super) const INSTRUCTION_FAILED: u64 = u64::MAX;
-}
-
-const VMX_BASIC: u32 = 0x480;
 /// IA32_VMX_MISC: bits 4:0, TSC ticks of one of the preemption timer, as a power of two.
 const VMX_MISC: u32 = 0x485;
 const CR0_FIXED_ONES: u32 = 0x486;
-const CR4_FIXED_ONES: u32 = 0x488;
 const CR0_NE: u64 = 1 << 5;
 const CR0_NW: u64 = 1 << 29;
 const CR0_CD: u64 = 1 << 30;
@@ -143,58 +112,6 @@ global_asm!(
     "xor eax, eax",
     "ret",
 );
-
-/// Turns VT-x on, on this CPU.
-///
-/// # Errors
-/// What it lacks, and the cure.
-pub(super) fn start_cpu() -> Result<(), &'static str> {
-    if let Some(value) = feature_control(rdmsr(FEATURE_CONTROL))? {
-        // SAFETY: allows what is used below; no other bit changes.
-        unsafe { wrmsr(FEATURE_CONTROL, value) }
-    }
-    controls::read()?;
-    let page = region().ok_or("no room for a CPU's state")?;
-    let (cr0, cr4) = (rdmsr(CR0_FIXED_ONES), rdmsr(CR4_FIXED_ONES) | CR4_VMXE);
-    let failed: u8;
-    // SAFETY: the bits are those that VMX operation needs; the region is this CPU's alone.
-    unsafe {
-        asm!("mov {t}, cr0", "or {t}, {cr0}", "mov cr0, {t}", "mov {t}, cr4", "or {t}, {cr4}",
-            "mov cr4, {t}", "vmxon [{page}]", "setbe {failed}", t = out(reg) _, cr0 = in(reg) cr0,
-            cr4 = in(reg) cr4, page = in(reg) &page, failed = out(reg_byte) failed,
-            options(nostack));
-    }
-    if failed != 0 { Err("VMXON failed") } else { Ok(()) }
-}
-
-/// Physical address of a new region with this CPU's revision.
-fn region() -> Option<u64> {
-    let page = map::pages(1)?;
-    // SAFETY: a page of its own.
-    unsafe { page.write(rdmsr(VMX_BASIC) & 0x7fff_ffff) }
-    Some(phys(page as u64))
-}
-
-/// Physical address of the bitmap of MSRs: reads low and high, writes low and high.
-fn msrs() -> Option<u64> {
-    static MSRS: Once<Option<u64>> = Once::new();
-    *MSRS.call_once(|| {
-        let map = map::pages(1)?.cast::<u8>();
-        for (half, first) in [(0, 0), (0x400, 0xc000_0000)] {
-            for number in 0..0x2000_u32 {
-                if msr::rule(first + number, Vendor::Intel) != Rule::Pass {
-                    let byte = half + number as usize / 8;
-                    // SAFETY: both bytes lie in the page.
-                    unsafe {
-                        *map.add(byte) |= 1 << (number % 8);
-                        *map.add(byte + 0x800) |= 1 << (number % 8);
-                    }
-                }
-            }
-        }
-        Some(phys(map as u64))
-    })
-}
 
 /// A vCPU's control structure.
 #[derive(Debug)]
