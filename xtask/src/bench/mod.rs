@@ -76,7 +76,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
         println!("{note}");
     }
     if arguments.record {
-        figures::record(workspace, &measured.ours)?;
+        figures::record(workspace, &table.pinned(&measured.ours))?;
     }
     let over = table.judge(&measured.ours).iter().any(|verdict| verdict.fails());
     Ok(if over { FAILED } else { PASSED })

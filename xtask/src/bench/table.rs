@@ -33,6 +33,9 @@ struct Row {
     peers: [String; PEERS.len()],
     /// The largest figure that is accepted.
     budget: Option<i64>,
+    /// It changes with Debian's kernel too, so it is not recorded.
+    #[serde(default)]
+    varies: bool,
     /// Why the budget is not kept yet; its test is then left out by name, and the
     /// figure may still not grow.
     unreached: Option<Unreached>,
@@ -73,6 +76,12 @@ impl Table {
     /// What each row came to.
     pub(super) fn judge(&self, ours: &Figures) -> Vec<Verdict<'_>> {
         self.row.iter().map(|row| Verdict { row, figure: row.figure(ours) }).collect()
+    }
+
+    /// The figures that change with this tree alone.
+    pub(super) fn pinned(&self, ours: &Figures) -> Figures {
+        let names = self.row.iter().filter(|row| !row.varies).flat_map(|row| &row.figures);
+        names.filter_map(|name| Some((name.clone(), *ours.get(name)?))).collect()
     }
 
     /// All rows as text.
@@ -233,6 +242,15 @@ mod tests {
         assert!(table.judge(&ours)[0].fails());
         ours.clear();
         assert!(table.judge(&ours)[0].is_silent());
+    }
+
+    #[test]
+    fn what_changes_with_debians_kernel_is_not_recorded() {
+        let mut table = table();
+        let ours = Figures::from([("a".into(), Figure::from(1)), ("c".into(), Figure::from(2))]);
+        assert_eq!(table.pinned(&ours).into_keys().collect::<Vec<_>>(), ["a"]);
+        table.row[0].varies = true;
+        assert!(table.pinned(&ours).is_empty());
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl<'a> Builder<'a> {
         }
         rust::need_target(self.installer, &recipe.target)?;
         let executable = recipe.build(self.workspace)?;
-        let copy = made(self.workspace.target().join("programs"))?.join(recipe.name());
+        let folder = self.workspace.target().join("programs").join(&recipe.target);
+        let copy = made(folder)?.join(recipe.name());
         std::fs::copy(&executable, &copy).with_context(|| copy.display().to_string())?;
         self.programs.push((recipe.clone(), copy.clone()));
         Ok(copy)
