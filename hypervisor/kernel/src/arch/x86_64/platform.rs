@@ -376,6 +376,9 @@ impl Platform {
         let Devices { pc, terminal } = &mut *devices;
         if terminal.deadline(partition.index, partition.name) {
             outcome.kick |= pc.space_returned(&self.bus(), terminal).kick;
+            // What waited in the UART's FIFO is in the terminal now, and is shown; a guest that
+            // has used up its rate again is told of space later.
+            let _ = terminal.deadline(partition.index, partition.name);
         }
         drop(devices);
         self.settle(outcome, vcpu, partition);
