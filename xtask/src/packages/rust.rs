@@ -25,6 +25,8 @@ pub fn need_target(installer: &Installer, target: &str) -> Result<()> {
     }
     let mut command = Command::new("rustup");
     command.args(["toolchain", "install"]).current_dir(installer.workspace.root());
+    // With the choice of the cargo that runs us, rustup would not read the file.
+    command.env_remove("RUSTUP_TOOLCHAIN");
     if installer.refuses() {
         let typed = process::shown(&command);
         return Err(mistake(format!("Rust's target {target} is missing; type `{typed}`")));
