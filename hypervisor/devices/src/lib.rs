@@ -23,6 +23,7 @@ pub mod ns16550;
 pub mod pc;
 pub mod pl011;
 pub mod vgic;
+pub mod walk;
 pub mod x86;
 
 /// Bytes that one load or store moves.

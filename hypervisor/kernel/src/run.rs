@@ -153,7 +153,7 @@ fn end(partition: &Partition, how: End) -> Next {
 /// A guest fault: the guest's own exception, or the partition's end.
 #[cold]
 fn fault_guest(fault: GuestFault, vcpu: &mut Vcpu, partition: &Partition) -> Next {
-    match vcpu.inject(fault) {
+    match vcpu.inject(fault, partition) {
         Ok(()) => Next::Resume,
         Err(why) => {
             vcpu.record(partition.name, why);

@@ -152,7 +152,7 @@ mod vcpu {
     const _: fn(&mut Vcpu) = Vcpu::skip;
     /// Takes the exception that the architecture prescribes, inside the guest; or tells why its
     /// partition must stop, and changes nothing.
-    const _: fn(&mut Vcpu, GuestFault) -> Result<(), Why> = Vcpu::inject;
+    const _: fn(&mut Vcpu, GuestFault, &Partition) -> Result<(), Why> = Vcpu::inject;
     /// Tells on the console what the guest looked like when its partition was stopped.
     const _: fn(&Vcpu, &str, Why) = Vcpu::record;
     /// Whether the partition's memory must be cleaned before the vCPU goes on; asked when a

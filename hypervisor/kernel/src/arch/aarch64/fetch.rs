@@ -36,5 +36,7 @@ pub(super) fn instruction() -> Option<u32> {
         return None;
     }
     let page = HostPhys::new(par & 0x0000_ffff_ffff_f000);
-    memory::read_word(page.checked_add(pc & 0xffc)?)
+    let pair = memory::read(page.checked_add(pc & 0xff8)?)?;
+    // Instructions are little-endian whatever data is.
+    Some((pair >> (8 * (pc & 4))) as u32)
 }

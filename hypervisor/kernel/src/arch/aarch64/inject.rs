@@ -2,12 +2,15 @@
 //! An exception for a guest, taken to its EL1 as the hardware would take it
 //! (Arm ARM, "Exception entry", pseudocode AArch64.TakeException).
 
-use super::sysreg::{self};
+use super::{memory, sysreg};
+use crate::partition::Partition;
 use aarch64_cpu::registers::{
     ELR_EL1, ESR_EL1, FAR_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, Readable, SCTLR_EL1, SPSR_EL1,
-    VBAR_EL1, Writeable,
+    TCR_EL1, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, Writeable,
 };
 use devices::esr::{self, Syndrome};
+use devices::walk::{self, Regime};
+use paging::GuestPhys;
 
 const CURRENT_SP0: u64 = 0x000;
 const CURRENT_SPX: u64 = 0x200;
@@ -17,8 +20,14 @@ const LOWER_32: u64 = 0x600;
 const IL: u64 = 1 << 25;
 /// ESR ISS of an abort: synchronous external abort, not on a table walk.
 const EXTERNAL: u64 = 0x10;
+/// ESR ISS of an abort: the same on a table walk, with the level in the low two bits.
+const EXTERNAL_ON_WALK: u64 = 0x14;
 /// ESR ISS of a data abort: a store.
 const WNR: u64 = 1 << 6;
+/// ESR ISS of a data abort: cache maintenance or address translation.
+const CM: u64 = 1 << 8;
+/// ESR ISS of an abort taken to EL2: on the walk of the guest's own tables.
+const S1PTW: u64 = 1 << 7;
 
 /// An undefined instruction. An ID register that is not there has the syndrome
 /// of a trapped register, which this exit's is, where the CPU does so (FEAT_IDST).
@@ -36,16 +45,32 @@ fn is_identity_read(esr: u64) -> bool {
     !access.write && space && matches!(register.op1(), 0 | 1 | 3)
 }
 
-/// An external abort on a load or store.
-pub(super) fn data_abort(esr: u64, pstate: u64) -> u64 {
-    let class = if from_el1(pstate) { 0x25 } else { 0x24 };
-    class << 26 | esr & IL | esr & WNR | EXTERNAL
+/// An external abort on a load, a store or maintenance.
+pub(super) fn data_abort(esr: u64, partition: &Partition) -> u64 {
+    let class = if from_el1(sysreg::pstate()) { 0x25 } else { 0x24 };
+    class << 26 | esr & (IL | CM | WNR) | external(esr, partition)
 }
 
 /// An external abort on a fetch.
-pub(super) fn instruction_abort(_esr: u64, pstate: u64) -> u64 {
-    let class = if from_el1(pstate) { 0x21 } else { 0x20 };
-    class << 26 | IL | EXTERNAL
+pub(super) fn instruction_abort(esr: u64, partition: &Partition) -> u64 {
+    let class = if from_el1(sysreg::pstate()) { 0x21 } else { 0x20 };
+    class << 26 | IL | external(esr, partition)
+}
+
+/// The fault status: on the access itself, or on the walk of the guest's own
+/// tables, and then on which level.
+fn external(esr: u64, partition: &Partition) -> u64 {
+    if esr & S1PTW == 0 {
+        return EXTERNAL;
+    }
+    let regime = Regime { tcr: TCR_EL1.get(), tables: [TTBR0_EL1.get(), TTBR1_EL1.get()] };
+    let refused = esr::guest_address(0, sysreg::hpfar());
+    let level = walk::level(sysreg::far(), regime, refused, |entry| {
+        let entry = GuestPhys::new(entry);
+        let memory = partition.memory.iter().find(|memory| memory.holds(entry))?;
+        memory::read(memory.host.checked_add(entry.offset_from(memory.guest)?)?)
+    });
+    EXTERNAL_ON_WALK | u64::from(level)
 }
 
 /// Whether the guest was at EL1, not EL0.

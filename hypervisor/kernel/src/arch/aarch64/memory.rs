@@ -110,14 +110,14 @@ pub fn publish_code() {
     isb();
 }
 
-/// One aligned word of normal memory.
-pub(super) fn read_word(host: HostPhys) -> Option<u32> {
-    let mut word = None;
-    pieces(host, 4, |at, _, _| {
-        // SAFETY: the window maps the word; the caller's address is aligned.
-        word = Some(unsafe { at.cast::<u32>().read_volatile() });
+/// The eight aligned bytes of normal memory that an address lies in.
+pub(super) fn read(host: HostPhys) -> Option<u64> {
+    let mut double = None;
+    pieces(HostPhys::new(host.get() & !7), 8, |at, _, _| {
+        // SAFETY: the window maps these bytes, and they are aligned.
+        double = Some(unsafe { at.cast::<u64>().read_volatile() });
     });
-    word
+    double
 }
 
 /// Cleans and invalidates mapped bytes to the point of coherency.

@@ -13,6 +13,7 @@ use super::{calls, inject, state, sysreg};
 use crate::console;
 use crate::exit::{Destination, Direction, Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
+use crate::partition::Partition;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use devices::esr::{self, Access, DataAbort, Status, Syndrome, SystemAccess, class};
@@ -331,12 +332,12 @@ impl Vcpu {
     /// Answers a fault inside the guest, as the architecture prescribes, or
     /// tells that the partition must stop.
     #[cold]
-    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+    pub fn inject(&mut self, fault: GuestFault, partition: &Partition) -> Result<(), Why> {
         self.writeback = None;
         let syndrome = match fault {
             GuestFault::Undefined => inject::undefined(sysreg::esr()),
-            GuestFault::NoDevice => inject::data_abort(sysreg::esr(), sysreg::pstate()),
-            GuestFault::NoCode => inject::instruction_abort(sysreg::esr(), sysreg::pstate()),
+            GuestFault::NoDevice => inject::data_abort(sysreg::esr(), partition),
+            GuestFault::NoCode => inject::instruction_abort(sysreg::esr(), partition),
             GuestFault::Stop(why) => return Err(why),
         };
         let address = match fault {

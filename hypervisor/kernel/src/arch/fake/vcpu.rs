@@ -9,6 +9,7 @@ use super::{cpu_number, std};
 use crate::console;
 use crate::exit::{Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
+use crate::partition::Partition;
 
 /// A vCPU; its script and what it got are its machine's.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Vcpu {
     ///
     /// # Errors
     /// Why it must stop.
-    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+    pub fn inject(&mut self, fault: GuestFault, _partition: &Partition) -> Result<(), Why> {
         if let GuestFault::Stop(why) = fault {
             return Err(why);
         }

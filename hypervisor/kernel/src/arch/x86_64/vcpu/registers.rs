@@ -8,6 +8,7 @@ use super::{Attention, Vcpu};
 use crate::console;
 use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
+use crate::partition::Partition;
 use devices::x86::Mode;
 
 /// Between the run loop and the guest's registers.
@@ -145,7 +146,7 @@ impl Vcpu {
     /// # Errors
     /// Why it must stop.
     #[cold]
-    pub fn inject(&mut self, fault: GuestFault) -> Result<(), Why> {
+    pub fn inject(&mut self, fault: GuestFault, _partition: &Partition) -> Result<(), Why> {
         self.answer_fault(fault)
     }
 
