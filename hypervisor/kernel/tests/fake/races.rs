@@ -73,7 +73,7 @@ fn a_start_that_waits_when_the_end_begins_is_forgotten() {
 #[test]
 fn the_order_in_which_cpus_notice_the_end_does_not_matter() {
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    for order in orders {
+    for order in orders.into_iter().step_by(if cfg!(miri) { 3 } else { 1 }) {
         for how in [Power::SystemReset, Power::SystemOff] {
             let rig = Rig::pair();
             let host = rig.partition(0).memory[0].host;

@@ -341,7 +341,9 @@ proptest! {
     #![proptest_config(crate::rig::cases(500))]
 
     #[test]
-    fn no_sequence_of_writes_forges_a_line(steps in prop::collection::vec(step(), 1..40)) {
+    fn no_sequence_of_writes_forges_a_line(
+        steps in prop::collection::vec(step(), 1..if cfg!(miri) { 8 } else { 40 }),
+    ) {
         let mut pair = Pair::new();
         for step in steps {
             match step {
