@@ -6,6 +6,9 @@ use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use core::ptr::NonNull;
 use safe_mmio::UniqueMmioPointer;
 
+/// Most bytes that its receive FIFO holds (PL011 TRM r1p5, "UARTLCR_H": 32, earlier ones 16).
+const FIFO_DEPTH: usize = 32;
+
 /// The physical UART.
 pub struct Serial {
     uart: Uart<'static>,
@@ -33,7 +36,10 @@ impl Serial {
         frame.write32(UARTLCR_H, FIFO_8_BITS);
         // What came before nobody typed for a partition. Reading it also arms the receive
         // interrupts again, which an emulator raises only where the FIFO's level passes theirs.
-        while !uart.is_rx_fifo_empty() {
+        for _ in 0..FIFO_DEPTH {
+            if uart.is_rx_fifo_empty() {
+                break;
+            }
             let _ = uart.read_word();
         }
         uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
