@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use abi::bundle::{Bundle, Partition};
 use abi::platform::pc;
@@ -36,7 +37,13 @@ between = ["two", "one"]
 size    = "4 KiB"
 "#;
 
-fn system() -> Manifest {
+/// Written and read once: the tests run side by side.
+fn system() -> &'static Manifest {
+    static SYSTEM: LazyLock<Manifest> = LazyLock::new(written);
+    &SYSTEM
+}
+
+fn written() -> Manifest {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(folder.join("hello"), [0xf4; 100]).unwrap();
     let path = folder.join("pc-system.toml");
@@ -78,7 +85,7 @@ fn tables<'a>(bundle: &Bundle<'a>, partition: &Partition<'a>) -> Vec<(String, &'
 
 #[test]
 fn acpi_tables_describe_the_partition() {
-    let bytes = image::bundle(&system(), &mut no_guest).unwrap();
+    let bytes = image::bundle(system(), &mut no_guest).unwrap();
     let bundle = Bundle::open(&bytes, crc32c::crc32c_append, &pc::PLATFORM).unwrap();
     let one = bundle.tables().partition(0).unwrap();
     let tables = tables(&bundle, &one);
@@ -104,7 +111,7 @@ fn acpi_tables_describe_the_partition() {
 
 #[test]
 fn devices_channels_and_entries_come_back_from_the_bundle() {
-    let bytes = image::bundle(&system(), &mut no_guest).unwrap();
+    let bytes = image::bundle(system(), &mut no_guest).unwrap();
     let bundle = Bundle::open(&bytes, crc32c::crc32c_append, &pc::PLATFORM).unwrap();
     let [one, two] = [0, 1].map(|row| bundle.tables().partition(row).unwrap());
     let device = one.devices()[0];
@@ -135,18 +142,18 @@ fn program() -> Vec<u8> {
 #[test]
 fn the_elf_file_carries_the_bundle_and_its_record_says_where() {
     let system = system();
-    let image = image::build(&system, &program(), &mut no_guest).unwrap();
+    let image = image::build(system, &program(), &mut no_guest).unwrap();
     let file = image.bytes();
-    assert!(file == image::build(&system, &program(), &mut no_guest).unwrap().bytes());
+    assert!(file == image::build(system, &program(), &mut no_guest).unwrap().bytes());
     assert_eq!(number(&file[56..58]), 2, "one more segment");
     let header = &file[64 + 56..64 + 2 * 56];
     let [offset, phys, len] = [8, 24, 32].map(|at| number(&header[at..at + 8]));
     assert_eq!([phys, len], [0x200_0000, image.bundle().len() as u64]);
     assert_eq!(&file[offset as usize..], image.bundle());
-    let record = image::build(&system, &program(), &mut no_guest).unwrap();
+    let record = image::build(system, &program(), &mut no_guest).unwrap();
     let at = record.bytes().windows(8).position(|window| window == b"BHBOOT\0\0").unwrap();
     assert_eq!(number(&file[at + 8..at + 16]), phys);
     assert_eq!(number(&file[at + 16..at + 24]), len);
     assert_eq!(image.bundles(file), [offset as usize]);
-    assert!(image::build(&system, &program()[..120], &mut no_guest).is_err());
+    assert!(image::build(system, &program()[..120], &mut no_guest).is_err());
 }
