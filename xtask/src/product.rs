@@ -81,7 +81,8 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
         built.with_context(|| format!("guest {name} was not built"))?.1.files()
     };
     let image = image::build(&manifest, &program, &mut find)?;
-    let boots = boots(builder, &folder, &manifest, &image)?;
+    let commands = system.scenario.as_ref().map_or(&[][..], |scenario| &scenario.grub);
+    let boots = boots(builder, &folder, &manifest, &image, commands)?;
     write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
     drop(step);
     let emulators = table::read(workspace, &manifest.board().name)?;
@@ -103,6 +104,7 @@ fn boots(
     folder: &Path,
     manifest: &Manifest,
     image: &Program,
+    commands: &[String],
 ) -> Result<Vec<File>> {
     let mut files = Vec::new();
     let mut file = |ways: &[Boot], name: &str, bytes: &[u8]| {
@@ -124,7 +126,7 @@ fn boots(
             let application = builder.program(&Recipe::new(APPLICATION, APPLICATION_TARGET))?;
             let application =
                 std::fs::read(&application).with_context(|| application.display().to_string())?;
-            let disk = pc::disk(image.bytes(), &application, &builder.grub()?)?;
+            let disk = pc::disk(image.bytes(), &application, &builder.grub(commands)?)?;
             file(&[Boot::Uefi, Boot::Bios], "disk.img", &disk)?;
             file(&[Boot::Kernel], "bulkhead.elf", image.bytes())?;
         }

@@ -5,7 +5,7 @@
 use super::bochs;
 use super::launch::Launch;
 use crate::failure::mistake;
-use crate::packages::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, OVMF, QEMU_ARM, QEMU_X86, Tool};
+use crate::packages::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, OVMF, QEMU_ARM, QEMU_X86, SEABIOS, Tool};
 use crate::scenario::format::Boot;
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -138,7 +138,7 @@ impl Emulator {
     /// What must be installed for it.
     pub fn tools(&self) -> &'static [&'static Tool] {
         match (self.kind, self.program.as_str()) {
-            (Kind::Bochs, _) => &[&BOCHS, &BOCHS_BIOS, &BOCHS_VGABIOS],
+            (Kind::Bochs, _) => &[&BOCHS, &BOCHS_BIOS, &BOCHS_VGABIOS, &SEABIOS],
             (Kind::Qemu, "qemu-system-x86_64") => &[&QEMU_X86, &OVMF],
             (Kind::Qemu, _) => &[&QEMU_ARM],
         }

@@ -100,9 +100,9 @@ impl<'a> Builder<'a> {
         process::output(copy.arg(executable.with_extension("bin"))).map(|_| ())
     }
 
-    /// GRUB for a PC's BIOS.
-    pub fn grub(&self) -> Result<Grub> {
-        grub::make(self.workspace, self.installer)
+    /// GRUB for a PC's BIOS, which carries out these commands first.
+    pub fn grub(&self, commands: &[String]) -> Result<Grub> {
+        grub::make(self.workspace, self.installer, commands)
     }
 
     /// Makes the files of a guest.

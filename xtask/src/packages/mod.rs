@@ -43,6 +43,9 @@ pub const BOCHS: Tool = Tool { program: "bochs-bin", package: "bochs", oldest: N
 /// Its BIOS.
 pub const BOCHS_BIOS: Tool =
     Tool { program: "/usr/share/bochs/BIOS-bochs-latest", package: "bochsbios", oldest: None };
+/// Another BIOS for it, which leaves more to what it boots.
+pub const SEABIOS: Tool =
+    Tool { program: "/usr/share/seabios/bios.bin", package: "seabios", oldest: None };
 /// Its VGA BIOS.
 pub const BOCHS_VGABIOS: Tool =
     Tool { program: "/usr/share/bochs/VGABIOS-lgpl-latest", package: "vgabios", oldest: None };

@@ -177,6 +177,9 @@ pub struct Scenario {
     /// Ways into the machine, each one run; the emulator's first if empty.
     #[serde(default)]
     pub boot: Vec<Boot>,
+    /// Commands of GRUB that come first where a PC's BIOS boots: what other firmware did.
+    #[serde(default)]
+    pub grub: Vec<String>,
     /// Features of the hypervisor's test build.
     #[serde(default)]
     pub features: Vec<String>,
