@@ -127,7 +127,7 @@ fn boots(
             let application =
                 std::fs::read(&application).with_context(|| application.display().to_string())?;
             let disk = pc::disk(image.bytes(), &application, &builder.grub(commands)?)?;
-            file(&[Boot::Uefi, Boot::Bios], "disk.img", &disk)?;
+            file(&Boot::DISK, "disk.img", &disk)?;
             file(&[Boot::Kernel], "bulkhead.elf", image.bytes())?;
         }
     }

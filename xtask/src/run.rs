@@ -25,7 +25,8 @@ pub const EXAMPLES: &str = r"Examples:
   cargo xtask run --until '\[linux\] .*ready' --timeout 120
   cargo xtask run my/manifest.toml --cpu neoverse-n1 --log console.log --split consoles
   cargo xtask run qemu-arm64 --boot image --gdb
-  cargo xtask run pc --on bochs-intel";
+  cargo xtask run pc --on bochs-intel
+  cargo xtask run pc --boot bios-usb";
 
 /// What can be asked.
 #[derive(Debug, clap::Args)]
@@ -83,8 +84,8 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let mut builder = Builder::new(workspace, installer)?;
     let product = product::build(workspace, &mut builder, &system)?;
     let scenario = system.scenario.as_ref();
-    let on = scenario.and_then(|scenario| scenario.on.first());
-    let emulator = product.emulator(arguments.on.as_deref().or(on.map(String::as_str)))?;
+    let on = arguments.on.clone().or_else(|| scenario?.emulators().into_iter().next());
+    let emulator = product.emulator(on.as_deref())?;
     installer.need(emulator.tools())?;
     let options = arguments.options(scenario);
     let launch = emulator.launch(product.file(emulator.way(options.boot)?)?, &options)?;

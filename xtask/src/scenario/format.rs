@@ -3,7 +3,8 @@
 //! console must show.
 //!
 //! The system is `manifest.toml` in the same folder, or the one that `system`
-//! names. Every combination of `each`, `on`, `models`, `boot` and `corrupt` is one run.
+//! names. Every combination of `each`, `on`, `models`, `boot` and `corrupt` is one run;
+//! `same` has the emulators and ways of its own, which all boot one file.
 //! `{each}` in either file stands for one of the words in `each`.
 //!
 //! ```toml
@@ -24,32 +25,49 @@ use crate::workspace::Workspace;
 use regex::Regex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How the hypervisor gets into the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Boot {
     /// Arm: from flash, at the reset vector.
     Flash,
     /// Arm: as a Linux `Image`, the way U-Boot's booti starts it.
     Image,
-    /// x86: from a disk, by UEFI.
+    /// x86: from a virtio disk, by UEFI.
     Uefi,
-    /// x86: from the same disk, by a PC's BIOS.
+    /// x86: the same disk image on AHCI, by UEFI.
+    UefiAhci,
+    /// x86: the same disk image on USB, by UEFI.
+    UefiUsb,
+    /// x86: the same disk image on virtio (in Bochs on IDE), by a PC's BIOS.
     Bios,
+    /// x86: the same disk image on AHCI, by a PC's BIOS.
+    BiosAhci,
+    /// x86: the same disk image on USB, by a PC's BIOS.
+    BiosUsb,
     /// x86: as an ELF file, by its PVH note.
     Kernel,
 }
 
 impl Boot {
+    /// Every way that starts from a PC's disk image.
+    pub const DISK: [Self; 6] =
+        [Self::Uefi, Self::UefiAhci, Self::UefiUsb, Self::Bios, Self::BiosAhci, Self::BiosUsb];
+
     /// As it is typed.
     pub fn word(self) -> &'static str {
         match self {
             Self::Flash => "flash",
             Self::Image => "image",
             Self::Uefi => "uefi",
+            Self::UefiAhci => "uefi-ahci",
+            Self::UefiUsb => "uefi-usb",
             Self::Bios => "bios",
+            Self::BiosAhci => "bios-ahci",
+            Self::BiosUsb => "bios-usb",
             Self::Kernel => "kernel",
         }
     }
@@ -180,6 +198,10 @@ pub struct Scenario {
     /// Commands of GRUB that come first where a PC's BIOS boots: what other firmware did.
     #[serde(default)]
     pub grub: Vec<String>,
+    /// Emulators and the ways into each, in place of `on` and `boot`: every run boots
+    /// one file, byte for byte, which is written before the first of them.
+    #[serde(default)]
+    pub same: BTreeMap<String, Vec<Boot>>,
     /// Features of the hypervisor's test build.
     #[serde(default)]
     pub features: Vec<String>,
@@ -260,34 +282,51 @@ impl Scenario {
             .collect()
     }
 
+    /// The emulators that the scenario names.
+    pub fn emulators(&self) -> Vec<String> {
+        self.on.iter().chain(self.same.keys()).cloned().collect()
+    }
+
     /// The runs that the scenario asks for.
     pub fn variants(&self, name: &str) -> Vec<Variant> {
-        let (emulators, models) = (choices(&self.on), choices(&self.models));
-        let (boots, corruptions) = (choices(&self.boot), choices(&self.corrupt));
+        let several = self.emulators().len() > 1;
         let mut variants = Vec::new();
-        for on in &emulators {
-            for model in &models {
-                for boot in &boots {
-                    for corrupt in &corruptions {
-                        let said = [
-                            on.as_ref().filter(|_| emulators.len() > 1).cloned(),
-                            model.as_ref().filter(|_| models.len() > 1).cloned(),
-                            boot.filter(|boot| !matches!(boot, Boot::Flash | Boot::Uefi))
-                                .map(|boot| boot.word().into()),
-                            corrupt.map(|byte| format!("byte {byte}")),
-                        ];
-                        variants.push(Variant {
-                            name: variant(name, said),
-                            on: on.clone(),
-                            model: model.clone(),
-                            boot: *boot,
-                            corrupt: *corrupt,
-                        });
-                    }
+        for (on, boot) in self.entries() {
+            for model in choices(&self.models) {
+                for corrupt in choices(&self.corrupt) {
+                    let said = [
+                        on.clone().filter(|_| several),
+                        model.clone().filter(|_| self.models.len() > 1),
+                        boot.filter(|boot| !matches!(boot, Boot::Flash | Boot::Uefi))
+                            .map(|boot| boot.word().into()),
+                        corrupt.map(|byte| format!("byte {byte}")),
+                    ];
+                    variants.push(Variant {
+                        name: variant(name, said),
+                        on: on.clone(),
+                        model: model.clone(),
+                        boot,
+                        corrupt,
+                    });
                 }
             }
         }
         variants
+    }
+
+    /// Each emulator with each way into it.
+    fn entries(&self) -> Vec<(Option<String>, Option<Boot>)> {
+        let pairs = |emulators: &[Option<String>], boots: &[Option<Boot>]| {
+            let with = |on: &Option<String>| -> Vec<_> {
+                boots.iter().map(|boot| (on.clone(), *boot)).collect()
+            };
+            emulators.iter().flat_map(with).collect::<Vec<_>>()
+        };
+        if self.same.is_empty() {
+            return pairs(&choices(&self.on), &choices(&self.boot));
+        }
+        let of = |(on, boots): (&String, &Vec<Boot>)| pairs(&[Some(on.clone())], &choices(boots));
+        self.same.iter().flat_map(of).collect()
     }
 }
 
@@ -322,9 +361,24 @@ mod tests {
             scenario.variants("demo").into_iter().map(|variant| variant.name).collect();
         assert_eq!(
             names,
-            ["demo (cortex-a57)", "demo (cortex-a57, image)", "demo (max)", "demo (max, image)"]
+            ["demo (cortex-a57)", "demo (max)", "demo (cortex-a57, image)", "demo (max, image)"]
         );
         assert_eq!(read("about = ''\ntimeout = 1").variants("one")[0].name, "one");
+    }
+
+    #[test]
+    fn runs_of_one_file_have_emulators_with_ways_of_their_own() {
+        let scenario = read(
+            "about = ''\ntimeout = 1\n\
+             same = { bochs-amd = ['bios'], qemu-amd = ['uefi', 'bios-usb'] }",
+        );
+        let names: Vec<String> =
+            scenario.variants("disk").into_iter().map(|variant| variant.name).collect();
+        assert_eq!(
+            names,
+            ["disk (bochs-amd, bios)", "disk (qemu-amd)", "disk (qemu-amd, bios-usb)"]
+        );
+        assert_eq!(scenario.emulators(), ["bochs-amd", "qemu-amd"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{Tally, explain, tell};
 use crate::emulator::table::Options;
 use crate::guests::Builder;
 use crate::packages::Installer;
+use crate::packages::debian::sha256;
 use crate::product::{self, Product, refused_damage};
 use crate::scenario::format::{Scenario, Variant};
 use crate::scenario::play::{Stage, play};
@@ -13,8 +14,9 @@ use crate::scenario::script::Script;
 use crate::system::{System, names};
 use crate::terminal::Step;
 use crate::workspace::{Workspace, made};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -30,6 +32,8 @@ struct Job<'a> {
     scenario: &'a Scenario,
     product: &'a Product,
     variant: Variant,
+    /// The bytes of the one file that all runs of the scenario boot, if they are to.
+    same: Option<&'a [u8]>,
 }
 
 /// Runs the scenarios that the filter names.
@@ -51,7 +55,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         let product = product::build(workspace, &mut builder, system);
         match product {
             Ok(product) => {
-                for emulator in product.emulators(&scenario.on)? {
+                for emulator in product.emulators(&scenario.emulators())? {
                     installer.need(emulator.tools())?;
                 }
                 products.push((scenario, product));
@@ -63,10 +67,13 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
             }
         }
     }
+    let files: Result<Vec<Option<Vec<u8>>>> =
+        products.iter().map(|(scenario, product)| one_file(scenario, product)).collect();
+    let files = files?;
     let mut jobs = Vec::new();
-    for (scenario, product) in &products {
+    for ((scenario, product), same) in products.iter().zip(&files) {
         for variant in scenario.variants(&product.name) {
-            jobs.push(Job { scenario, product, variant });
+            jobs.push(Job { scenario, product, variant, same: same.as_deref() });
         }
     }
     for (_, product) in products.iter().filter(|(scenario, _)| !scenario.corrupt.is_empty()) {
@@ -84,6 +91,15 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
     // The longest first, so that none of them runs alone at the end.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.scenario.timeout));
     Ok(tally.and(play_all(workspace, jobs)))
+}
+
+/// The file that every run of a scenario with `same` boots, as it was written; its SHA-256 is said.
+fn one_file(scenario: &Scenario, product: &Product) -> Result<Option<Vec<u8>>> {
+    let Some(boot) = scenario.same.values().flatten().next() else { return Ok(None) };
+    let file = product.file(*boot)?;
+    let hash = sha256(file)?;
+    eprintln!("  scenario/{}: all runs boot one file, SHA-256 {hash}", product.name);
+    std::fs::read(file).map(Some).with_context(|| file.display().to_string())
 }
 
 /// Plays all jobs and reports each as it ends.
@@ -146,6 +162,7 @@ impl Job<'_> {
             more: self.scenario.arguments.clone(),
             gdb: false,
         };
+        self.check_file(&image)?;
         let emulator = emulator.launch(&image, &options)?;
         let mut script = Script::new(self.scenario).map_err(anyhow::Error::msg)?;
         let stage = Stage {
@@ -155,9 +172,18 @@ impl Job<'_> {
             log: &folder.join("console.log"),
         };
         let verdict = play(&stage, &mut script);
+        self.check_file(&image)?;
         if self.variant.corrupt.is_some() {
             std::fs::remove_file(&image).with_context(|| image.display().to_string())?;
         }
         verdict
+    }
+
+    /// Whether the file is, byte for byte, the one that all runs of the scenario are to boot.
+    fn check_file(&self, image: &Path) -> Result<()> {
+        let Some(same) = self.same else { return Ok(()) };
+        let bytes = std::fs::read(image).with_context(|| image.display().to_string())?;
+        ensure!(bytes == same, "{} is not the file that the others boot", image.display());
+        Ok(())
     }
 }
