@@ -60,13 +60,40 @@ mod tests {
         Leaf { eax: 1, ebx, ecx: 0, edx }
     }
 
+    /// Bochs's model of one (`tests/capabilities/dump`).
+    fn ryzen() -> Leaf {
+        let text = include_str!("dumps/ryzen.txt");
+        let line = text.lines().find_map(|line| line.strip_prefix("SVM ")).unwrap();
+        let words: Vec<u32> =
+            line.split(' ').map(|word| u32::from_str_radix(word, 16).unwrap()).collect();
+        Leaf { eax: words[0], ebx: words[1], ecx: words[2], edx: words[3] }
+    }
+
     #[test]
     fn qemu_and_bochs_differ_in_what_may_be_used() {
-        // QEMU's EPYC: nested paging and little else. Bochs's ryzen.
+        // QEMU's EPYC: nested paging and little else.
         let qemu = features(leaf(16, 0x1)).unwrap();
         assert_eq!((qemu.asids, qemu.next_rip, qemu.flush_by_asid), (16, false, false));
-        let bochs = features(leaf(0x8000, 0x4b)).unwrap();
+        let bochs = features(ryzen()).unwrap();
+        assert_eq!(bochs.asids, 0x8000);
         assert!(bochs.next_rip && bochs.flush_by_asid && !bochs.decode_assists);
+    }
+
+    #[test]
+    fn each_bit_is_needed_by_name_used_or_nothing() {
+        for bit in 0..32 {
+            let edx = ryzen().edx ^ 1 << bit;
+            let now = features(Leaf { edx, ..ryzen() });
+            let whole = features(ryzen()).unwrap();
+            match bit {
+                0 => assert_eq!(now, Err("nested paging")),
+                3 => assert_eq!(now, Ok(Svm { next_rip: false, ..whole })),
+                5 => assert_eq!(now, Ok(Svm { clean_bits: true, ..whole })),
+                6 => assert_eq!(now, Ok(Svm { flush_by_asid: false, ..whole })),
+                7 => assert_eq!(now, Ok(Svm { decode_assists: true, ..whole })),
+                _ => assert_eq!(now, Ok(whole), "bit {bit}"),
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@
 //! not in a table is off, unless the CPU wants it on.
 //! Intel SDM volume 3, appendix "VMX Capability Reporting Facility".
 
+mod capabilities;
+
+pub use capabilities::{Capabilities, capabilities};
+
 use Use::{Free, IfThere, On, Switched};
 
 /// How a control is used.
@@ -226,56 +230,6 @@ pub fn adjust(controls: &[Control], capability: u64) -> Result<u32, &'static str
         }
     }
     Ok(word)
-}
-
-/// What a CPU's extended page tables can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ept {
-    /// Pages of 1 GiB.
-    pub gigabyte: bool,
-    /// Accessed and dirty flags.
-    pub accessed_dirty: bool,
-    /// Pages that can only be executed.
-    pub execute_only: bool,
-    /// INVEPT for one table; else for all at once.
-    pub single: bool,
-    /// INVVPID for one vCPU.
-    pub single_vpid: bool,
-}
-
-/// Reads `IA32_VMX_EPT_VPID_CAP`.
-///
-/// # Errors
-/// The name of the first thing that Bulkhead needs and the CPU does not have.
-pub fn ept(capability: u64) -> Result<Ept, &'static str> {
-    const NEEDED: [(u32, &str); 5] = [
-        (6, "EPT page walks of four levels"),
-        (14, "EPT in write-back memory"),
-        (16, "EPT pages of 2 MiB"),
-        (20, "INVEPT"),
-        (26, "INVEPT for all contexts"),
-    ];
-    let has = |bit: u32| capability.wrapping_shr(bit) & 1 != 0;
-    if let Some((_, name)) = NEEDED.iter().find(|(bit, _)| !has(*bit)) {
-        return Err(name);
-    }
-    Ok(Ept {
-        gigabyte: has(17),
-        accessed_dirty: has(21),
-        execute_only: has(0),
-        single: has(25),
-        single_vpid: has(32) && has(41),
-    })
-}
-
-/// A control register in VMX operation: bits that are fixed to one and to zero. With
-/// `unrestricted` CR0's PE and PG are the guest's.
-#[inline]
-#[must_use]
-pub const fn fixed(value: u64, ones: u64, may: u64, unrestricted: bool) -> u64 {
-    const PE_PG: u64 = 1 | 1 << 31;
-    let ones = if unrestricted { ones & !PE_PG } else { ones };
-    (value | ones) & may
 }
 
 /// What to write to `IA32_FEATURE_CONTROL` before VMXON; none if nothing needs to be written.
