@@ -22,6 +22,7 @@ pub mod crc32c;
 pub mod draft;
 pub mod layout;
 pub mod machine;
+pub mod mailbox;
 pub mod placement;
 pub mod platform;
 pub mod range;

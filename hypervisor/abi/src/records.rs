@@ -40,11 +40,17 @@ impl U64 {
     pub const fn get(self) -> u64 {
         u64::from_le(self.0)
     }
+
+    /// From the number, also in constants.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number.to_le())
+    }
 }
 
 impl From<u64> for U64 {
     fn from(number: u64) -> Self {
-        Self(number.to_le())
+        Self::new(number)
     }
 }
 
@@ -61,11 +67,44 @@ impl U32 {
     pub const fn get(self) -> u32 {
         u32::from_le(self.0)
     }
+
+    /// From the number, also in constants.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number.to_le())
+    }
 }
 
 impl From<u32> for U32 {
     fn from(number: u32) -> Self {
+        Self::new(number)
+    }
+}
+
+/// A little-endian number of 16 bits.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout,
+)]
+#[repr(transparent)]
+pub struct U16(u16);
+
+impl U16 {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        u16::from_le(self.0)
+    }
+
+    /// From the number, also in constants.
+    #[must_use]
+    pub const fn new(number: u16) -> Self {
         Self(number.to_le())
+    }
+}
+
+impl From<u16> for U16 {
+    fn from(number: u16) -> Self {
+        Self::new(number)
     }
 }
 

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The mailbox from both sides: rings, requests and answers, growth, hostile askers.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test may pick a few of many")]
+
+mod grow;
+mod hostile;
+mod machine;
+mod memory;
+mod ring;
+mod serve;
