@@ -146,6 +146,9 @@ fn the_elf_file_carries_the_bundle_and_its_record_says_where() {
     let file = image.bytes();
     assert!(file == image::build(system, &program(), &mut no_guest).unwrap().bytes());
     assert_eq!(number(&file[56..58]), 2, "one more segment");
+    let section = number(&file[40..48]) as usize;
+    assert_eq!([number(&file[58..60]), number(&file[60..62])], [64, 1], "GRUB 2.12 wants one");
+    assert_eq!(file[section..section + 64], [0; 64], "the null section");
     let header = &file[64 + 56..64 + 2 * 56];
     let [offset, phys, len] = [8, 24, 32].map(|at| number(&header[at..at + 8]));
     assert_eq!([phys, len], [0x200_0000, image.bundle().len() as u64]);

@@ -3,12 +3,13 @@
 //! starts by its PVH note, GRUB by its multiboot2 header, and our UEFI loader.
 //!
 //! ```text
-//!  0     64                 4096                       a multiple of 4096
-//!  | ELF | headers, notes … | the program's segments … | bundle
+//!  0     64                          4096                       a multiple of 4096
+//!  | ELF | headers, section, notes … | the program's segments … | bundle
 //! ```
 //! The file is written anew, without symbols: loaders want the headers near its
 //! beginning (Multiboot2 Specification, "The layout of Multiboot2 header": within
-//! 32 KiB), and a bundle's bytes at a page's beginning.
+//! 32 KiB), and a bundle's bytes at a page's beginning. Its only section is the null
+//! one: ELF asks for none, but GRUB 2.12 refuses a file whose table is empty.
 
 use ::elf::abi::{PF_R, PT_LOAD, PT_NOTE};
 use anyhow::{Context, Result, ensure};
@@ -28,6 +29,8 @@ const NOTE_ALIGN: usize = 4;
 const HEADER: usize = 64;
 /// Bytes of a program header.
 const PROGRAM_HEADER: usize = 56;
+/// Bytes of a section header.
+const SECTION_HEADER: usize = 64;
 
 /// A segment of the new file.
 struct Segment {
@@ -92,12 +95,15 @@ fn fill_record(program: &mut [u8], bundle_len: usize) -> Result<()> {
 
 /// Lays the file out in the segments' order.
 fn write(kernel: &[u8], segments: &[Segment]) -> Vec<u8> {
+    let sections = HEADER + PROGRAM_HEADER * segments.len();
     let mut file = kernel[..HEADER].to_vec();
     file[32..40].copy_from_slice(&(HEADER as u64).to_le_bytes()); // e_phoff
-    file[40..48].fill(0); // e_shoff
+    file[40..48].copy_from_slice(&(sections as u64).to_le_bytes()); // e_shoff
     file[56..58].copy_from_slice(&(segments.len() as u16).to_le_bytes()); // e_phnum
-    file[60..64].fill(0); // e_shnum, e_shstrndx
-    file.resize(HEADER + PROGRAM_HEADER * segments.len(), 0);
+    file[58..60].copy_from_slice(&(SECTION_HEADER as u16).to_le_bytes()); // e_shentsize
+    file[60..62].copy_from_slice(&1u16.to_le_bytes()); // e_shnum
+    file[62..64].fill(0); // e_shstrndx
+    file.resize(sections + SECTION_HEADER, 0);
     for (row, segment) in segments.iter().enumerate() {
         let align = if segment.kind == PT_NOTE { NOTE_ALIGN } else { PAGE };
         file.resize(file.len().next_multiple_of(align), 0);

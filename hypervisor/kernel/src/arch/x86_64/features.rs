@@ -48,7 +48,10 @@ pub(super) fn thread_bits() -> u32 {
     if cpuid(0, 0).eax >= 0xb {
         let level = cpuid(0xb, 0);
         if level.ecx >> 8 & 0xff == THREADS {
-            return level.eax & 0x1f;
+            // A core that was made with one thread; Bochs 3.0 gives its id a bit all the same,
+            // and then counts ids without a gap.
+            let single = level.ebx & 0xffff == 1;
+            return if single { 0 } else { level.eax & 0x1f };
         }
     }
     if maker() == Some(Maker::Amd) && cpuid(0x8000_0000, 0).eax >= 0x8000_001e {
