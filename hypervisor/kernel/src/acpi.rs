@@ -5,7 +5,8 @@
 //!
 //! ACPI Specification: "Root System Description Pointer (RSDP)", "Multiple APIC
 //! Description Table (MADT)", "Fixed ACPI Description Table (FADT)", "PCI
-//! Express Memory-mapped Configuration Space base address description table".
+//! Express Memory-mapped Configuration Space base address description table";
+//! Microsoft, "Serial Port Console Redirection Table".
 
 use alloc::vec::Vec;
 
@@ -35,6 +36,17 @@ pub struct IoApic {
     pub first: u32,
 }
 
+/// A 16550 at I/O ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uart {
+    /// Its first port.
+    pub port: u16,
+    /// Its legacy interrupt.
+    pub irq: u8,
+    /// What divides its clock of 115,200 baud; zero: leave it as firmware set it.
+    pub divisor: u8,
+}
+
 /// What the tables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -52,6 +64,8 @@ pub struct Facts {
     pub soft_off: Option<(u16, u16)>,
     /// Memory-mapped configuration space of PCI: its address, first and last bus.
     pub pci: Option<(u64, u8, u8)>,
+    /// The console that firmware uses, if it is one that can be used here.
+    pub console: Option<Uart>,
 }
 
 /// Most bytes of a table that are read.
@@ -122,6 +136,7 @@ pub fn read(memory: &dyn Memory, told: Option<u64>) -> Result<Facts, &'static st
                 let (first, last) = (number::<1>(table, 54) as u8, number::<1>(table, 55) as u8);
                 facts.pci = Some((number::<8>(table, 44), first, last));
             }
+            Some(b"SPCR") => facts.console = console(table),
             _ => {}
         }
     }
@@ -161,6 +176,26 @@ fn interrupts(table: &[u8], facts: &mut Facts) {
         }
         rest = rest.get(entry.len()..).unwrap_or(&[]);
     }
+}
+
+/// The SPCR, if it names a 16550 at I/O ports with a legacy interrupt.
+fn console(table: &[u8]) -> Option<Uart> {
+    const KINDS: [u64; 3] = [0, 1, 0x12];
+    const PORTS: u64 = 1;
+    const LEGACY: u64 = 1;
+    let usable = KINDS.contains(&number::<1>(table, 36))
+        && number::<1>(table, 40) == PORTS
+        && number::<1>(table, 52) & LEGACY != 0;
+    let port = u16::try_from(number::<8>(table, 44)).ok();
+    let port = port.filter(|port| usable && *port != 0 && port % 8 == 0)?;
+    let divisor = match number::<1>(table, 58) {
+        3 => 12,
+        4 => 6,
+        6 => 2,
+        7 => 1,
+        _ => 0,
+    };
+    Some(Uart { port, irq: number::<1>(table, 53) as u8, divisor })
 }
 
 /// The FADT, and the package \_S5 of the DSDT.

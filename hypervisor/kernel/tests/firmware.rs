@@ -8,7 +8,7 @@
 )]
 
 use abi::range::Range;
-use kernel::acpi::{self, Memory, Override};
+use kernel::acpi::{self, Memory, Override, Uart};
 use kernel::loader;
 use proptest::prelude::*;
 
@@ -78,6 +78,63 @@ fn tables_of_the_first_version_tell_all_that_is_wanted() {
     assert_eq!(facts.soft_off, Some((0xb004, 5 << 10 | 1 << 13)));
 }
 
+/// The same with a root pointer of version 2, whose list has addresses of 64 bits, an MCFG, and
+/// this SPCR.
+fn firmware_of_the_second_version(console: &[u8]) -> Ram {
+    let mut ram = firmware();
+    let mut put = |at: usize, what: &[u8]| ram.1[at..at + what.len()].copy_from_slice(what);
+    let mut configuration = vec![0; 24];
+    configuration[8..16].copy_from_slice(&0xe000_0000_u64.to_le_bytes());
+    configuration[19] = 0xff;
+    let list = [0xe_0200_u64, 0xe_0300, 0xe_0600, 0xe_0700].map(u64::to_le_bytes).concat();
+    put(0x500, &table(b"XSDT", &list));
+    put(0x600, &table(b"MCFG", &configuration));
+    put(0x700, &table(b"SPCR", console));
+    let mut root = b"RSD PTR \0BULKHD\x02".to_vec();
+    root.extend(0_u32.to_le_bytes());
+    root[8] = root.iter().fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
+    root.extend(36_u32.to_le_bytes());
+    root.extend(0xe_0500_u64.to_le_bytes());
+    root.extend([0; 4]);
+    put(0x40, &root);
+    ram
+}
+
+/// The body of an SPCR: kind, space, address, kinds of interrupt, IRQ, baud rate.
+fn console(kind: u8, space: u8, address: u64, interrupts: u8, irq: u8, rate: u8) -> Vec<u8> {
+    let mut body = vec![kind, 0, 0, 0, space, 8, 0, 1];
+    body.extend(address.to_le_bytes());
+    body.extend([interrupts, irq, 0, 0, 0, 0, rate]);
+    body.resize(44, 0);
+    body
+}
+
+#[test]
+fn tables_of_the_second_version_tell_the_same_and_more() {
+    let ram = firmware_of_the_second_version(&console(0, 1, 0x2f8, 1, 3, 3));
+    let mut facts = acpi::read(&ram, Some(BASE + 0x40)).unwrap();
+    assert_eq!(facts.pci.take(), Some((0xe000_0000, 0, 0xff)));
+    assert_eq!(facts.console.take(), Some(Uart { port: 0x2f8, irq: 3, divisor: 12 }));
+    assert_eq!(facts, acpi::read(&firmware(), Some(BASE + 0x40)).unwrap());
+}
+
+#[test]
+fn a_console_that_is_no_16550_at_ports_with_a_legacy_interrupt_is_not_taken() {
+    let told = |body: &[u8]| {
+        let ram = firmware_of_the_second_version(body);
+        acpi::read(&ram, Some(BASE + 0x40)).unwrap().console
+    };
+    let good = Uart { port: 0x3e8, irq: 4, divisor: 0 };
+    assert_eq!(told(&console(0x12, 1, 0x3e8, 3, 4, 0)), Some(good));
+    assert_eq!(told(&console(3, 1, 0x3e8, 3, 4, 0)), None, "a PL011");
+    assert_eq!(told(&console(0, 0, 0x3e8, 3, 4, 0)), None, "in memory");
+    assert_eq!(told(&console(0, 1, 0x3e8, 2, 4, 0)), None, "without a legacy interrupt");
+    for address in [0, 0x3e9, 0x1_03e8] {
+        assert_eq!(told(&console(0, 1, address, 3, 4, 0)), None, "{address:#x}");
+    }
+    assert_eq!(told(&[]), None);
+}
+
 #[test]
 fn a_table_with_a_wrong_checksum_is_not_believed() {
     let mut ram = firmware();
@@ -129,11 +186,15 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_to_an_end(
-        place in 0..0x480usize,
+        place in 0..0x760usize,
         noise in prop::collection::vec(any::<u8>(), 1..64),
         magic in prop::sample::select(vec![0u32, 0x36d7_6289]),
+        second in any::<bool>(),
     ) {
-        let mut ram = firmware();
+        let mut ram = match second {
+            true => firmware_of_the_second_version(&console(0, 1, 0x2f8, 1, 3, 3)),
+            false => firmware(),
+        };
         let end = (place + noise.len()).min(ram.1.len());
         let len = end - place;
         ram.1[place..end].copy_from_slice(&noise[..len]);

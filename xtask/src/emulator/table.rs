@@ -17,6 +17,9 @@ use toml::Spanned;
 
 /// The word in an argument that stands for the flash image's path.
 const FILE: &str = "{file}";
+/// The word in a scenario's argument that stands for the folder of the flash image, where
+/// what the scenario assembled is too.
+const FOLDER: &str = "{folder}";
 
 /// How an emulator is told what its machine is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -119,13 +122,14 @@ impl Emulator {
 
     /// QEMU's command.
     pub fn command(&self, image: &Path, options: &Options) -> Command {
+        let folder = image.parent().unwrap_or(Path::new("")).display().to_string();
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
             .args(["-cpu", options.cpu.as_deref().unwrap_or(&self.cpu)])
             .args(["-smp", &options.cpus.unwrap_or(self.cpus).to_string()])
             .args(["-m", options.memory.as_deref().unwrap_or(&self.memory)])
-            .args(&options.more);
+            .args(options.more.iter().map(|more| more.replace(FOLDER, &folder)));
         let image = image.display().to_string();
         let way = self.way(options.boot).ok().and_then(|way| self.boot.get(&way));
         command.args(way.into_iter().flatten().map(|argument| argument.replace(FILE, &image)));
@@ -175,12 +179,13 @@ mod tests {
             cpus: Some(8),
             memory: Some("1G".into()),
             boot: Some(Boot::Image),
-            more: vec!["-M".into(), "secure=on".into()],
+            more: vec!["-M".into(), "secure=on".into(), "-dtb".into(), "{folder}/tree".into()],
             gdb: true,
         };
         assert_eq!(
-            shown(&table().command(Path::new("f"), &options)),
-            "qemu-system-aarch64 -M virt -cpu max -smp 8 -m 1G -M secure=on -kernel f -s -S"
+            shown(&table().command(Path::new("made/f"), &options)),
+            "qemu-system-aarch64 -M virt -cpu max -smp 8 -m 1G -M secure=on -dtb made/tree \
+             -kernel made/f -s -S"
         );
     }
 }

@@ -189,7 +189,8 @@ pub struct Scenario {
     pub cpus: Option<u32>,
     /// Memory of the emulator as it takes it; the board's own if absent.
     pub memory: Option<String>,
-    /// More arguments for the emulator.
+    /// More arguments for the emulator; in QEMU's, `{folder}` is where the files made of
+    /// `assemble` are.
     #[serde(default)]
     pub arguments: Vec<String>,
     /// Ways into the machine, each one run; the emulator's first if empty.

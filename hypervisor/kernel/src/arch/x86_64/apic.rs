@@ -10,7 +10,6 @@
 //! Intel SDM, volume 3: "Advanced Programmable Interrupt Controller (APIC)".
 
 use super::map::Frame;
-use super::serial::COM1_IRQ;
 use super::sysreg::{APIC_BASE, TSC_DEADLINE, cpuid, outb, rdmsr, take_interrupts, tsc, wrmsr};
 use super::tables::{FIRST_VECTOR, SPURIOUS_VECTOR};
 use super::{apic_id_of, local};
@@ -123,13 +122,13 @@ pub(super) fn has_x2apic() -> bool {
     cpuid(1, 0).ecx & 1 << 21 != 0
 }
 
-/// Chooses how local APICs are driven.
-pub(super) fn start(frame: Option<Frame>, io: IoApics, facts: &Facts) {
+/// Chooses how local APICs are driven; `console` is the line of the console's UART.
+pub(super) fn start(frame: Option<Frame>, io: IoApics, facts: &Facts, console: u32) {
     let deadline = cpuid(1, 0).ecx & 1 << 24 != 0;
     DRIVER.call_once(|| Driver { frame, deadline });
     IO.call_once(|| io);
     OVERRIDES.call_once(|| facts.overrides.clone());
-    CONSOLE_LINE.store(facts.line(COM1_IRQ).0, Ordering::Relaxed);
+    CONSOLE_LINE.store(console, Ordering::Relaxed);
     silence_legacy();
 }
 

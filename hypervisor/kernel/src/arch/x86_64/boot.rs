@@ -6,10 +6,10 @@
 use super::apic::{self, IoApics};
 use super::features::Maker;
 use super::map::{self, Map};
-use super::serial::{COM1, COM1_IRQ, Serial};
+use super::serial::{COM1, Serial};
 use super::tables::{self, Tables};
 use super::{LOCALS, Local, NAMES, features, float, memory, pci, svm, time, vmx};
-use crate::acpi::{self, Facts};
+use crate::acpi::{self, Facts, Uart};
 use crate::boot::{self, Machine};
 use crate::console;
 use crate::cpu::Cpu;
@@ -83,8 +83,9 @@ impl acpi::Memory for Identity {
 extern "C" fn kernel_boot(magic: u32, info: u64) -> ! {
     tables::load_vectors();
     // SAFETY: nobody else drives the console: firmware has handed the machine over.
-    let Some(serial) = (unsafe { Serial::new() }) else { super::stop_cpu() };
-    console::start(serial);
+    if let Some(serial) = unsafe { Serial::new(COM1) } {
+        console::start(serial);
+    }
     // SAFETY: head.s keeps the record in the program's first bytes, where xtask patches the file:
     // the compiler must not believe what it was built with.
     let record = unsafe { (&raw const boot_record).read_volatile() };
@@ -105,11 +106,12 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
     // SAFETY: these pages were just allocated for it.
     unsafe { Heap::fill(heap, HEAP_PAGES * PAGE as usize) }
     let (told, facts) = ask_firmware(magic, info)?;
+    let console = move_console(facts.console);
 
     let overlaps = |_| "the bundle lies where the hypervisor is";
     map.add(record.bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(overlaps)?;
     pci::silence();
-    start_devices(&mut map, &facts)?;
+    start_devices(&mut map, &facts, console)?;
     map::activate(map.root());
     ROOT.store(map.root().get(), Ordering::Relaxed);
     apic::start_cpu();
@@ -125,7 +127,7 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
     tables::load(locals.get(this).copied().ok_or("ACPI does not list this CPU")?);
     LOCALS.call_once(|| locals);
     start_virtualization()?;
-    machine(record, &facts, told.ram, this, map)
+    machine(record, &facts, console, told.ram, this, map)
 }
 
 /// What the boot loader and ACPI tell, as long as the boot tables are in use.
@@ -136,10 +138,29 @@ fn ask_firmware(magic: u32, info: u64) -> Result<(Told, Facts), &'static str> {
     Ok((told, facts))
 }
 
+/// Moves the console to the UART that ACPI names, if that answers; which it is from then on.
+fn move_console(told: Option<Uart>) -> Uart {
+    if let Some(uart) = told {
+        // SAFETY: as for COM1, which is not used any more once this one answers.
+        if let Some(serial) = unsafe { Serial::new(uart) } {
+            console::start(serial);
+            if uart.port != COM1.port {
+                Serial::silence(COM1);
+            }
+            return uart;
+        }
+    }
+    if !console::is_started() {
+        super::stop_cpu();
+    }
+    COM1
+}
+
 /// The machine, in words that name no architecture.
 fn machine(
     record: &Record,
     facts: &Facts,
+    console: Uart,
     ram: alloc::vec::Vec<Range>,
     this: usize,
     map: Map,
@@ -155,15 +176,14 @@ fn machine(
     ];
     let mut frames = alloc::vec![Reserved::new("local APIC", facts.local_apic, PAGE)];
     frames.extend(facts.io_apics.iter().map(|one| Reserved::new("I/O APIC", one.address, PAGE)));
-    let (console, _) = facts.line(COM1_IRQ);
     Ok(Machine {
         cpus: facts.cpus.len(),
         this,
         ram,
         reserved,
         frames,
-        interrupts: alloc::vec![(label("console"), console)],
-        ports: kept_ports(facts),
+        interrupts: alloc::vec![(label("console"), facts.line(console.irq).0)],
+        ports: kept_ports(facts, console),
         cores: facts.cpus.iter().map(|id| id >> features::thread_bits()).collect(),
         bundle,
         starter: Starter(map),
@@ -171,13 +191,13 @@ fn machine(
 }
 
 /// Ports of the machine's devices that the hypervisor keeps, or that reach everybody.
-fn kept_ports(facts: &Facts) -> alloc::vec::Vec<Reserved> {
+fn kept_ports(facts: &Facts, console: Uart) -> alloc::vec::Vec<Reserved> {
     let mut kept = alloc::vec![
         Reserved::new("PIC", 0x20, 2),
         Reserved::new("PIT", 0x40, 4),
         Reserved::new("keyboard", 0x60, 5),
         Reserved::new("PIC", 0xa0, 2),
-        Reserved::new("console", COM1.into(), 8),
+        Reserved::new("console", console.port.into(), 8),
         Reserved::new("PIC", 0x4d0, 2),
         Reserved::new("PCI", 0xcf8, 8),
     ];
@@ -187,7 +207,7 @@ fn kept_ports(facts: &Facts) -> alloc::vec::Vec<Reserved> {
 }
 
 /// Maps the interrupt controllers, and starts them.
-fn start_devices(map: &mut Map, facts: &Facts) -> Result<(), &'static str> {
+fn start_devices(map: &mut Map, facts: &Facts, console: Uart) -> Result<(), &'static str> {
     let taken = "ACPI's interrupt controllers overlap each other or memory";
     let local = match apic::has_x2apic() {
         true => None,
@@ -199,7 +219,7 @@ fn start_devices(map: &mut Map, facts: &Facts) -> Result<(), &'static str> {
     }
     // Their registers answer only where they are mapped.
     map::activate(map.root());
-    apic::start(local, IoApics::new(frames.into_iter()), facts);
+    apic::start(local, IoApics::new(frames.into_iter()), facts, facts.line(console.irq).0);
     Ok(())
 }
 
