@@ -16,6 +16,7 @@ pub mod answer;
 pub mod body;
 pub mod client;
 pub mod event;
+pub mod frame;
 pub mod request;
 pub mod rights;
 pub mod ring;

@@ -16,10 +16,10 @@ use abi::mailbox::state::State;
 const TURNS: u64 = 10_000_000;
 
 /// Marsaglia's xorshift: any stream of numbers will do, but the same in each run.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
