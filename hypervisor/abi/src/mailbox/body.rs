@@ -193,7 +193,7 @@ bodies! {
         cpu_ns: U64,
         /// Interrupts injected.
         interrupts: U64,
-        /// Of all ones: which CPU it lives on, in bits 31:0; whether it is on, in bit 32.
+        /// Which CPU it lives on, in bits 31:0; whether it is on, in bit 32.
         place: U64,
         /// Exits by [`Reason`], at the place of its number.
         exits: [U64; REASONS],

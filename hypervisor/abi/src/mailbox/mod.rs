@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The mailbox: how a partition, or the host at a serial line, sees and steers
-//! the machine. Both sides are pure: the memory is behind [`ring::Words`], the
-//! kernel behind [`server::Backend`].
+//! the machine. `MAILBOX.md` beside this crate's manifest is the specification,
+//! and a test holds the two together. Both sides are pure: the memory is behind
+//! [`ring::Words`], the kernel behind [`server::Backend`].
 //!
 //! ```text
 //!  asker ── Request (64 bytes) ──> request ring ──> [server::serve] ── Order ──> the kernel
@@ -136,7 +137,7 @@ numbers! {
         Length = 2, "length";
         /// A field has a value that it cannot have; `detail` is its offset.
         Argument = 3, "argument";
-        /// No such partition, or none that the asker may know of.
+        /// There is no such partition.
         NoPartition = 4, "no-partition";
         /// The partition has no such vCPU; `detail` is how many it has.
         NoVcpu = 5, "no-vcpu";

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test may pick a few of many")]
 
+mod document;
 mod frame;
 mod grow;
 mod hostile;
