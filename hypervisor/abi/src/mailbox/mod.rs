@@ -18,11 +18,14 @@ pub mod body;
 pub mod client;
 pub mod event;
 pub mod frame;
+pub mod life;
+pub mod policy;
 pub mod request;
 pub mod rights;
 pub mod ring;
 pub mod server;
 pub mod state;
+pub mod watchdog;
 
 /// Version of the protocol. A change that an older side could misread raises it;
 /// new messages, longer messages and new values do not.
