@@ -2,15 +2,17 @@
 //! A guest that changes its whole mailbox while it is served: it may steer what
 //! it has the right to, and nothing else notices.
 
-use crate::machine::{Machine, set};
+use crate::machine::{Machine, host, humble, set};
 use crate::memory::Memory;
-use abi::mailbox::Code;
 use abi::mailbox::rights::{Asker, Rights};
 use abi::mailbox::ring::{
     Found, MEMORY_LEN, REQUESTS, REQUESTS_WRITTEN, SLOTS, Server, Words, is_servers,
 };
 use abi::mailbox::server::serve;
 use abi::mailbox::state::State;
+use abi::mailbox::{Code, HEAD_LEN};
+use proptest::prelude::*;
+use zerocopy::IntoBytes;
 
 /// Turns of the server, each after some words have changed.
 const TURNS: u64 = 10_000_000;
@@ -47,6 +49,39 @@ fn spoil(dice: &mut Dice, words: &Memory, server_at: u32) {
             words.set_count(slot + 28, 0);
             let ahead = if roll >> 60 == 0 { 0 } else { 1 };
             words.set_count(REQUESTS_WRITTEN, server_at.wrapping_add(ahead));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_answered_with_their_own_number_and_a_code(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        message in 0..30u8,
+        length in 0..80u8,
+        rights in any::<bool>(),
+    ) {
+        // What looks most like a request is the most dangerous.
+        let mut alike = bytes.clone();
+        for (place, value) in [(4, message), (5, 0), (6, length), (7, 0)] {
+            if let Some(byte) = alike.get_mut(place) {
+                *byte = value;
+            }
+        }
+        let asker = if rights { host() } else { humble(3) };
+        for bytes in [bytes, alike] {
+            let mut machine = Machine::new();
+            let answer = serve(&bytes, &asker, &mut machine);
+            let code = Code::from_number(answer.code.get());
+            prop_assert!(code.is_some());
+            prop_assert!(usize::from(answer.length.get()) >= HEAD_LEN);
+            let mut head = [0; HEAD_LEN];
+            head.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+            prop_assert_eq!(&answer.as_bytes()[..6], &head[..6]);
+            // Who has no rights reaches nobody but itself.
+            let others = machine.states[..3] == [State::Running; 3];
+            prop_assert!(others || rights && code == Some(Code::Ok));
+            prop_assert!(machine.done.len() <= 1);
         }
     }
 }
