@@ -226,6 +226,15 @@ pub(super) fn quiet() {
     }
 }
 
+/// Lets the local APIC look once more at what it has for this CPU, before the CPU sleeps. QEMU
+/// 10.0 can forget to tell a CPU of an interrupt that comes in the moment of a VM exit (its
+/// `do_vmexit` clears a bit of a word that another thread sets bits in); asked, it tells.
+pub(super) fn look_again() {
+    if let Some(driver) = driver() {
+        driver.write(register::TPR, 0);
+    }
+}
+
 /// Tells the other CPU to begin at the page below 1 MiB, from reset.
 pub(super) fn start_other(id: u32, page: u32, mut wait: impl FnMut(u64)) {
     let Some(driver) = driver() else { return };

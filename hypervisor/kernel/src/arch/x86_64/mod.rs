@@ -133,6 +133,7 @@ fn apic_id_of(cpu: u32) -> u32 {
 /// Waits until an interrupt is pending on this CPU.
 pub fn wait() {
     if local().arrived.load(Ordering::Relaxed) == 0 {
+        apic::look_again();
         sysreg::halt();
     }
 }
