@@ -3,11 +3,13 @@
 //!
 //! The guest's tables and the partition's stage 2 translate the program
 //! counter, so nothing but the partition's own memory can be read; a result
-//! that is not normal memory is refused.
+//! that is not normal memory is refused. While the guest's MMU is off all is a
+//! device's to stage 1, but then no other vCPU can have moved the page either:
+//! stage 2 never changes, and lets nothing but memory be executed.
 
 use super::memory;
 use super::sysreg::{self, isb};
-use aarch64_cpu::registers::{PAR_EL1, Readable, Writeable};
+use aarch64_cpu::registers::{PAR_EL1, Readable, SCTLR_EL1, Writeable};
 use paging::HostPhys;
 
 /// The instruction; none if its page has gone, is a device's, or the guest is AArch32.
@@ -31,8 +33,9 @@ pub(super) fn instruction() -> Option<u32> {
     let par = PAR_EL1.get();
     PAR_EL1.set(own);
     let failed = par & 1 != 0;
+    let translated = SCTLR_EL1.is_set(SCTLR_EL1::M);
     let device = par >> 56 & 0xf0 == 0;
-    if failed || device {
+    if failed || device && translated {
         return None;
     }
     let page = HostPhys::new(par & 0x0000_ffff_ffff_f000);

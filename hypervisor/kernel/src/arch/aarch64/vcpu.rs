@@ -287,10 +287,27 @@ impl Vcpu {
             sysreg::skip_instruction();
             return Exit::Done;
         }
+        if abort.status == Status::Permission && !abort.walk {
+            return self.flash_store(abort);
+        }
         match self.undescribed(abort) {
             Some(access) => Exit::Memory(access),
             None => Exit::Fault(GuestFault::NoDevice),
         }
+    }
+
+    /// A store to read-only flash, all that a guest has and may not write: nothing happens, as
+    /// at a chip that knows no such command. Maintenance of it is no command either.
+    fn flash_store(&mut self, abort: DataAbort) -> Exit {
+        if abort.access.is_none() && !abort.cache_maintenance {
+            let Some(decoded) = super::fetch::instruction().and_then(loadstore::decode) else {
+                return Exit::Fault(GuestFault::NoDevice);
+            };
+            self.writeback = decoded.writeback;
+            self.write_back();
+        }
+        sysreg::skip_instruction();
+        Exit::Done
     }
 
     /// The access of an instruction that the syndrome does not describe: fetched
