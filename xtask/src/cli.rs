@@ -5,7 +5,7 @@ use crate::failure;
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
 use crate::workspace::Workspace;
-use crate::{audit, bench, paper, run, suite};
+use crate::{audit, bench, explain, paper, run, suite};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -52,6 +52,9 @@ enum Verb {
     /// Count instructions, beside budgets and peers.
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Arguments),
+    /// Say in words why VT-x refused to enter a guest, from a console's log.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Arguments),
     /// Show what a careful reader looks for: unsafe blocks, long files and functions, sizes.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Arguments),
@@ -81,6 +84,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         Verb::Schema => Ok(paper::print_schema()),
         Verb::Test(arguments) => suite::run(&workspace, &installer, arguments),
         Verb::Bench(arguments) => bench::run(&workspace, &installer, arguments),
+        Verb::Explain(arguments) => explain::run(arguments),
         Verb::Audit(arguments) => audit::run(&workspace, &installer, arguments),
     }
 }

@@ -24,6 +24,7 @@ use paging::PAGE;
 mod begin;
 mod controls;
 mod cpu;
+mod failure;
 pub(super) mod fields;
 pub(super) mod reason;
 
@@ -137,6 +138,8 @@ impl Guest {
         self.load_controls(controls);
         load_host();
         load_guest(start);
+        #[cfg(feature = "entry-test")]
+        failure::provoke();
         for number in RESIDENT {
             // SAFETY: the hypervisor uses none of these.
             unsafe { wrmsr(number, 0) }

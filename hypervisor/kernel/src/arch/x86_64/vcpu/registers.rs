@@ -4,7 +4,7 @@
 
 use super::super::fetch::View;
 use super::super::state::{EFER_LMA, RFLAGS_VM, Segment, segment};
-use super::{Attention, Vcpu};
+use super::{Attention, Backend, Vcpu};
 use crate::console;
 use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
@@ -168,6 +168,9 @@ impl Vcpu {
             "{partition}: exit {:#x} {:#x} {:#x}",
             words[0], words[1], words[2]
         ));
+        if let (Backend::Vmx(guest), Why::UnknownExit) = (&self.backend, why) {
+            guest.record(partition);
+        }
         for (number, r) in self.registers.as_chunks::<4>().0.iter().enumerate() {
             let [a, b, c, d] = r;
             console::say(format_args!("{partition}: r{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
