@@ -264,19 +264,48 @@ pub(super) fn activate(root: HostPhys) {
     }
 }
 
-/// Opens CPU `cpu`'s window on the 2 MiB block at `block`, runs `work` on it, closes it.
-#[inline(always)]
-pub(super) fn with_window<T>(cpu: usize, block: u64, work: impl FnOnce(*mut u8) -> T) -> T {
-    let address = WINDOWS + (cpu as u64 & 511) * WINDOW_SIZE;
-    let table = (WINDOW_TABLE.load(Ordering::Relaxed) - HOME_PHYS + HOME) as *mut u64;
-    // SAFETY: the table is the kernel's (Map::new), entry `cpu` is this CPU's alone, and its
-    // window is closed: this function closes it before it returns.
-    let entry = unsafe { table.add(cpu & 511) };
-    // SAFETY: as above.
-    unsafe { entry.write_volatile(block & !(WINDOW_SIZE - 1) | WINDOW_ENTRY) }
-    let result = work(address as *mut u8);
-    // SAFETY: as above; the translation is dropped before anything else can use it.
-    unsafe { entry.write_volatile(0) }
-    invalidate(address);
-    result
+/// This CPU's window, open on one 2 MiB block after the other until it is dropped.
+#[derive(Debug)]
+pub(super) struct Window {
+    entry: *mut u64,
+    address: u64,
+    block: u64,
+}
+
+impl Window {
+    /// No block's address.
+    const CLOSED: u64 = u64::MAX;
+
+    /// The window of CPU `cpu`, which runs this and uses no other meanwhile.
+    #[inline(always)]
+    pub(super) fn of(cpu: usize) -> Self {
+        let slot = cpu & 511;
+        let table = (WINDOW_TABLE.load(Ordering::Relaxed) - HOME_PHYS + HOME) as *mut u64;
+        // SAFETY: the table is the kernel's (Map::new) and has 512 entries.
+        let entry = unsafe { table.add(slot) };
+        Self { entry, address: WINDOWS + slot as u64 * WINDOW_SIZE, block: Self::CLOSED }
+    }
+
+    /// The 2 MiB block at `block`, until the next call.
+    #[inline(always)]
+    pub(super) fn on(&mut self, block: u64) -> *mut u8 {
+        let block = block & !(WINDOW_SIZE - 1);
+        if block != self.block {
+            // SAFETY: the entry is this CPU's alone (`of`), and nothing refers into its window: a
+            // pointer is good until the next call.
+            unsafe { self.entry.write_volatile(block | WINDOW_ENTRY) }
+            invalidate(self.address);
+            self.block = block;
+        }
+        self.address as *mut u8
+    }
+}
+
+impl Drop for Window {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: as in `on`; the translation is dropped before anything else can use it.
+        unsafe { self.entry.write_volatile(0) }
+        invalidate(self.address);
+    }
 }

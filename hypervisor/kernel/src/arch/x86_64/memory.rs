@@ -6,22 +6,21 @@
 //! the stores of other CPUs: nothing has to be cleaned.
 
 use super::cpu_number;
-use super::map::{WINDOW_SIZE, with_window};
+use super::map::{WINDOW_SIZE, Window};
 use super::sysreg::cpuid;
 use core::arch::asm;
 use paging::HostPhys;
 
 /// Runs `work` on the mapped bytes of a range, piece by piece where it crosses a window's end.
 fn pieces(host: HostPhys, len: usize, mut work: impl FnMut(*mut u8, usize, usize)) {
+    let mut window = Window::of(cpu_number());
     let mut done = 0;
     while done < len {
         let address = host.get() + done as u64;
         let inside = (address & (WINDOW_SIZE - 1)) as usize;
         let piece = (len - done).min(WINDOW_SIZE as usize - inside);
-        with_window(cpu_number(), address, |window| {
-            // SAFETY: `inside + piece` is at most the window's size.
-            work(unsafe { window.add(inside) }, done, piece);
-        });
+        // SAFETY: `inside + piece` is at most the window's size.
+        work(unsafe { window.on(address).add(inside) }, done, piece);
         done += piece;
     }
 }
@@ -62,15 +61,43 @@ pub fn clean(_host: HostPhys, _len: usize) {}
 /// guest by an instruction that serializes.
 pub fn publish_code() {}
 
-/// Reads `N` bytes that do not cross a 2 MiB boundary, of memory that a guest may write meanwhile.
-#[inline]
-pub(super) fn read<const N: usize>(host: HostPhys) -> [u8; N] {
-    let inside = (host.get() & (WINDOW_SIZE - 1)) as usize;
-    let inside = inside.min(WINDOW_SIZE as usize - N);
-    with_window(cpu_number(), host.get(), |window| {
+/// Guest memory as one step of the hypervisor reads it, wherever that leads.
+#[derive(Debug)]
+pub(super) struct Reader(Window);
+
+impl Reader {
+    /// What this CPU reads with until it is dropped; meanwhile nothing else here is called.
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self(Window::of(cpu_number()))
+    }
+
+    /// Reads `N` bytes that do not cross a 2 MiB boundary, of memory that a guest may write meanwhile.
+    #[inline(always)]
+    pub(super) fn read<const N: usize>(&mut self, host: HostPhys) -> [u8; N] {
         // SAFETY: the window maps the bytes; any are valid.
-        unsafe { window.add(inside).cast::<[u8; N]>().read_volatile() }
-    })
+        unsafe { self.at(host, N).cast::<[u8; N]>().read_volatile() }
+    }
+
+    /// The same with eight bytes, read at once.
+    #[inline(always)]
+    pub(super) fn word(&mut self, host: HostPhys) -> u64 {
+        let at = self.at(host, size_of::<u64>());
+        let value: u64;
+        // SAFETY: the window maps the bytes; x86 reads them wherever they begin.
+        unsafe {
+            asm!("mov {}, [{}]", out(reg) value, in(reg) at,
+                options(readonly, nostack, preserves_flags));
+        }
+        value
+    }
+
+    /// Where the window shows `len` bytes, all of them inside.
+    #[inline(always)]
+    fn at(&mut self, host: HostPhys, len: usize) -> *mut u8 {
+        let inside = (host.get() & (WINDOW_SIZE - 1)) as usize;
+        self.0.on(host.get()).wrapping_add(inside.min(WINDOW_SIZE as usize - len))
+    }
 }
 
 /// Writes bytes that do not cross a 2 MiB boundary.

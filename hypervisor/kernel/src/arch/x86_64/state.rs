@@ -152,11 +152,19 @@ impl Event {
 
     /// What an exit interrupted, if it must be delivered again. A software interrupt or
     /// exception happens again by itself: its instruction did not end.
-    pub(super) const fn interrupted(info: u64) -> Option<Self> {
+    #[inline(always)]
+    pub(super) fn interrupted(info: u64) -> Option<Self> {
+        if info & Self::VALID == 0 { None } else { Self::again(info) }
+    }
+
+    /// The same for something.
+    #[cold]
+    #[inline(never)]
+    fn again(info: u64) -> Option<Self> {
         const SOFTWARE: u64 = 4;
         let kind = info >> 8 & 7;
         let breakpoint = kind == 3 && matches!(info & 0xff, 3 | 4);
-        if info & Self::VALID == 0 || kind >= SOFTWARE || breakpoint {
+        if kind >= SOFTWARE || breakpoint {
             return None;
         }
         Some(Self(info & (0xffff_ffff << 32 | Self::VALID | Self::HAS_ERROR | 0x7ff)))
