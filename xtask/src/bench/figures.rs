@@ -26,14 +26,14 @@ impl From<i64> for Figure {
 /// Figures by name.
 pub(super) type Figures = BTreeMap<String, Figure>;
 
-/// The file with the recorded figures.
-fn file(workspace: &Workspace) -> PathBuf {
-    workspace.root().join("tests/bench/figures.toml")
+/// The file with the figures recorded on an emulator.
+fn file(workspace: &Workspace, on: &str) -> PathBuf {
+    workspace.root().join(format!("tests/bench/figures/{on}.toml"))
 }
 
 /// What was recorded; nothing if the file is missing.
-pub(super) fn recorded(workspace: &Workspace) -> Result<Figures> {
-    let file = file(workspace);
+pub(super) fn recorded(workspace: &Workspace, on: &str) -> Result<Figures> {
+    let file = file(workspace, on);
     match std::fs::read_to_string(&file) {
         Ok(text) => toml::from_str(&text).with_context(|| workspace.shown(&file)),
         Err(_) => Ok(Figures::new()),
@@ -41,8 +41,8 @@ pub(super) fn recorded(workspace: &Workspace) -> Result<Figures> {
 }
 
 /// Records figures in place of earlier ones of the same names.
-pub(super) fn record(workspace: &Workspace, measured: &Figures) -> Result<()> {
-    let mut all = recorded(workspace)?;
+pub(super) fn record(workspace: &Workspace, on: &str, measured: &Figures) -> Result<()> {
+    let mut all = recorded(workspace, on)?;
     all.extend(measured.iter().map(|(name, figure)| (name.clone(), *figure)));
     let mut text = "# SPDX-License-Identifier: MIT OR Apache-2.0\n\
                     # What this tree measured; written by `cargo xtask bench --record`.\n"
@@ -50,7 +50,7 @@ pub(super) fn record(workspace: &Workspace, measured: &Figures) -> Result<()> {
     for (name, Figure { value, largest }) in &all {
         text.push_str(&format!("{name} = {{ value = {value}, largest = {largest} }}\n"));
     }
-    let file = file(workspace);
+    let file = file(workspace, on);
     std::fs::write(&file, text).with_context(|| workspace.shown(&file))
 }
 

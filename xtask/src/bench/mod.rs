@@ -2,16 +2,17 @@
 //! `cargo xtask bench`: instruction counts beside budgets and peers.
 //!
 //! Each measurement boots a machine with one counter tick per instruction and
-//! yields figures by name; `tests/bench/table.toml` says which row shows which
-//! figure and what its budget is; `tests/bench/figures.toml` has what this tree
-//! measured when it was recorded. The figures are exact: a second run has the
-//! same, so a test fails when one grows.
+//! yields figures by name; each emulator has a table in `tests/bench/tables` that
+//! says which row shows which figure and what its budget is; `tests/bench/figures`
+//! has what this tree measured when it was recorded. The figures are exact: a
+//! second run has the same, so a test fails when one grows.
 
 mod counts;
 mod figures;
 mod lab;
 mod linux;
 mod payload;
+mod pc;
 mod rtos;
 mod table;
 mod xen;
@@ -31,16 +32,24 @@ pub const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench
   cargo xtask bench --quick
-  cargo xtask bench --peers
+  cargo xtask bench --on bochs-intel --on qemu-amd
+  cargo xtask bench --on qemu --peers
   cargo xtask bench --record";
+
+/// The emulators with a table: Arm's, then those of a PC.
+const EMULATORS: [&str; 4] = [ARM, "qemu-amd", "bochs-intel", "bochs-amd"];
+const ARM: &str = "qemu";
 
 /// What can be asked.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Boot Debian's Xen with the same payload too.
+    /// Only on this emulator; may be repeated. `qemu` is the Arm one.
+    #[arg(long, value_name = "EMULATOR", value_parser = EMULATORS)]
+    on: Vec<String>,
+    /// Boot Debian's Xen with the same payload too, on Arm.
     #[arg(long)]
     peers: bool,
-    /// Leave out the rows that take more than a few seconds: Linux and the RTOS.
+    /// Leave out what takes more than a few seconds: Linux, the RTOS, and Bochs unless it is named.
     #[arg(long)]
     quick: bool,
     /// Write the figures down as what the tests expect.
@@ -48,7 +57,29 @@ pub struct Arguments {
     record: bool,
 }
 
-/// What was measured.
+impl Arguments {
+    /// Whether an emulator's rows are asked for.
+    fn wants(&self, on: &str) -> bool {
+        if self.on.is_empty() {
+            !self.quick || !on.starts_with("bochs")
+        } else {
+            self.on.iter().any(|one| one == on)
+        }
+    }
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// What takes seconds.
+    Quick,
+    /// What the tests want.
+    Tests,
+    /// Everything.
+    Full,
+}
+
+/// What was measured on one emulator.
 #[derive(Debug, Default)]
 struct Measured {
     bare: Figures,
@@ -57,63 +88,85 @@ struct Measured {
     notes: Vec<String>,
 }
 
-/// Measures and prints every row; the exit status says whether all budgets hold.
+/// Measures and prints every row that is asked for; the exit status says whether all budgets hold.
 pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) -> Result<u8> {
-    let table = Table::read(workspace)?;
     let mut lab = Lab::open(workspace, installer)?;
-    let mut measured = Measured::default();
-    payload::measure(&mut lab, &mut measured)?;
-    if !arguments.quick {
-        linux::measure(&mut lab, &mut measured)?;
-        rtos::measure(&mut lab, &mut measured)?;
+    let extent = if arguments.quick { Extent::Quick } else { Extent::Full };
+    let mut status = PASSED;
+    for on in EMULATORS.iter().filter(|on| arguments.wants(on)) {
+        let table = Table::read(workspace, on)?;
+        let mut measured = measure(&mut lab, on, extent)?;
+        if arguments.peers && *on == ARM {
+            xen::measure(&mut lab, &mut measured)?;
+        }
+        print!("{}", table.show(&measured));
+        for note in &measured.notes {
+            println!("{note}");
+        }
+        if arguments.record {
+            figures::record(workspace, on, &table.pinned(&measured.ours))?;
+        }
+        if table.judge(&measured.ours).iter().any(|verdict| verdict.fails()) {
+            status = FAILED;
+        }
     }
-    if arguments.peers {
-        xen::measure(&mut lab, &mut measured)?;
+    Ok(status)
+}
+
+/// Measures on one emulator.
+fn measure(lab: &mut Lab, on: &str, extent: Extent) -> Result<Measured> {
+    let mut measured = Measured::default();
+    if on != ARM {
+        pc::measure(lab, on, &mut measured)?;
+        return Ok(measured);
+    }
+    payload::measure(lab, &mut measured)?;
+    match extent {
+        Extent::Quick => {}
+        Extent::Tests => linux::measure_quiet(lab, &mut measured)?,
+        Extent::Full => linux::measure(lab, &mut measured)?,
+    }
+    if extent != Extent::Quick {
+        rtos::measure(lab, &mut measured)?;
     }
     lab.longest(&mut measured);
-    print!("{}", table.show(&measured));
-    for note in &measured.notes {
-        println!("{note}");
-    }
-    if arguments.record {
-        figures::record(workspace, &table.pinned(&measured.ours))?;
-    }
-    let over = table.judge(&measured.ours).iter().any(|verdict| verdict.fails());
-    Ok(if over { FAILED } else { PASSED })
+    Ok(measured)
 }
 
 /// The budgets as tests, one for each row, for `cargo xtask test`: all but the verbose Linux.
 pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
-    let table = Table::read(workspace)?;
-    let names: Vec<String> = table.names().map(|name| format!("bench/{}", name.trim())).collect();
-    if !names.iter().any(|name| name.contains(filter)) {
-        return Ok(Tally::default());
-    }
-    let mut lab = Lab::open(workspace, installer)?;
-    let mut measured = Measured::default();
-    payload::measure(&mut lab, &mut measured)?;
-    linux::measure_quiet(&mut lab, &mut measured)?;
-    rtos::measure(&mut lab, &mut measured)?;
-    lab.longest(&mut measured);
-    let recorded = figures::recorded(workspace)?;
     let mut all = Tally::default();
-    for (verdict, name) in table.judge(&measured.ours).iter().zip(&names) {
+    for on in EMULATORS {
+        let table = Table::read(workspace, on)?;
+        if table.tests().iter().any(|name| name.contains(filter)) {
+            let mut lab = Lab::open(workspace, installer)?;
+            let measured = measure(&mut lab, on, Extent::Tests)?;
+            all = all.and(compare(&table, &measured, &figures::recorded(workspace, on)?, filter));
+        }
+    }
+    Ok(all)
+}
+
+/// Holds what was measured against budgets and recorded figures.
+fn compare(table: &Table, measured: &Measured, recorded: &Figures, filter: &str) -> Tally {
+    let mut all = Tally::default();
+    for (verdict, name) in table.judge(&measured.ours).iter().zip(table.tests()) {
         if !name.contains(filter) || verdict.is_silent() {
             continue;
         }
         let begun = Instant::now();
-        let grown = verdict.grown(&recorded);
+        let grown = verdict.grown(recorded);
         let unreached = verdict.unreached();
         let tally = match (&grown, verdict.fails(), &unreached) {
             (None, false, _) => Tally::PASSED,
             (None, true, Some(_)) => Tally::SKIPPED,
             _ => Tally::FAILED,
         };
-        tell(tally, name, begun.elapsed());
+        tell(tally, &name, begun.elapsed());
         if tally != Tally::PASSED {
             explain(&grown.or(unreached).unwrap_or_else(|| verdict.to_string()));
         }
         all = all.and(tally);
     }
-    Ok(all)
+    all
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The rows of the payload `guests/bench`, bare and under Bulkhead, the time
+//! The rows of the payload `guests/bench` on Arm, bare and under Bulkhead, the time
 //! to the guest's first instruction, and sizes.
 
 use super::Measured;
 use super::figures::{Figure, Figures};
 use super::lab::{Lab, Run, figure, loaded_bytes};
 use crate::manifest::board::Arch;
+use crate::packages::QEMU_ARM;
 use anyhow::{Context, Result, bail};
 
 /// What the payload's checks of the counter must say.
@@ -20,6 +21,7 @@ const ZEROING: &[&str] = &["6memory4zero", "6memory12clean_mapped"];
 
 /// Measures the payload.
 pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
+    lab.installer.need(&[&QEMU_ARM])?;
     let payload = lab.builder.build("bench", Arch::Aarch64)?.image.display().to_string();
     let bare =
         Run { what: "the payload, bare", cpus: 2, until: None, until_user: false, seconds: 60 };
@@ -58,7 +60,7 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
 
 /// The payload's rows, if its counter ticks once for each instruction.
 pub(super) fn checked(console: &str, what: &str) -> Result<Figures> {
-    let rows: Figures = console.lines().filter_map(row).collect();
+    let rows = rows(console);
     for (name, expected) in CHECKS {
         match rows.get(name) {
             Some(figure) if figure.value == expected && figure.largest == expected => (),
@@ -70,6 +72,11 @@ pub(super) fn checked(console: &str, what: &str) -> Result<Figures> {
         }
     }
     Ok(rows)
+}
+
+/// The payload's rows.
+pub(super) fn rows(console: &str) -> Figures {
+    console.lines().filter_map(row).collect()
 }
 
 /// Reads `… bench: NAME SMALLEST MEDIAN LARGEST`.
@@ -101,7 +108,7 @@ fn short(symbol: &str) -> String {
 }
 
 /// What the hypervisor says it uses, in bytes.
-fn memory(console: &str) -> Result<u64> {
+pub(super) fn memory(console: &str) -> Result<u64> {
     let line = console.lines().find_map(|line| line.strip_prefix("[bulkhead] memory: "));
     let kib = line.and_then(|line| line.split(' ').next()?.parse::<u64>().ok());
     Ok(kib.context("the hypervisor does not say how much memory it uses")? * 1024)

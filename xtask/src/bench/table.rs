@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The rows of `tests/bench/table.toml`: which figures they show, what peers
-//! were measured at, and the budgets.
+//! The rows of `tests/bench/tables/*.toml`, a file for each emulator: which figures
+//! they show, what peers were measured at, and the budgets.
 
 use super::Measured;
 use super::figures::{Figure, Figures};
 use crate::failure::mistake;
 use crate::workspace::Workspace;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 use std::fmt;
 
-/// Peers with recorded figures, as columns.
-const PEERS: [&str; 4] = ["Xen 4.17", "Xen null", "Bao", "hvisor"];
-
-/// All rows.
+/// All rows of one emulator.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
+    /// The emulator.
+    #[serde(skip)]
+    on: String,
+    /// Peers with recorded figures, as columns.
+    peers: Vec<String>,
     row: Vec<Row>,
 }
 
@@ -28,9 +30,9 @@ struct Row {
     name: String,
     /// Figures; the smallest that was measured counts.
     figures: Vec<String>,
-    /// Recorded figures of the peers, in the order of [`PEERS`]; empty where there is none.
+    /// Recorded figures of the peers, in their order; empty where there is none.
     #[serde(default)]
-    peers: [String; PEERS.len()],
+    peers: Vec<String>,
     /// The largest figure that is accepted.
     budget: Option<i64>,
     /// It changes with Debian's kernel too, so it is not recorded.
@@ -59,18 +61,29 @@ pub(super) struct Verdict<'a> {
 }
 
 impl Table {
-    /// Reads the table.
-    pub(super) fn read(workspace: &Workspace) -> Result<Self> {
-        let file = workspace.root().join("tests/bench/table.toml");
+    /// Reads an emulator's table.
+    pub(super) fn read(workspace: &Workspace, on: &str) -> Result<Self> {
+        let file = workspace.root().join(format!("tests/bench/tables/{on}.toml"));
         let shown = workspace.shown(&file);
         let text =
             std::fs::read_to_string(&file).map_err(|error| mistake(format!("{shown}: {error}")))?;
-        toml::from_str(&text).map_err(|error| mistake(format!("{shown}: {error}")))
+        let mut table: Self =
+            toml::from_str(&text).map_err(|error| mistake(format!("{shown}: {error}")))?;
+        on.clone_into(&mut table.on);
+        for row in &table.row {
+            let peers = row.peers.len();
+            ensure!(
+                peers == 0 || peers == table.peers.len(),
+                "{shown}: {}: {peers} peers",
+                row.name
+            );
+        }
+        Ok(table)
     }
 
-    /// The rows' names.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.row.iter().map(|row| row.name.as_str())
+    /// Names of the tests, one for each row.
+    pub(super) fn tests(&self) -> Vec<String> {
+        self.row.iter().map(|row| format!("bench/{}/{}", self.on, row.name.trim())).collect()
     }
 
     /// What each row came to.
@@ -86,9 +99,9 @@ impl Table {
 
     /// All rows as text.
     pub(super) fn show(&self, measured: &Measured) -> String {
-        let mut lines = vec![Line::head(!measured.xen.is_empty())];
+        let mut lines = vec![self.head(!measured.xen.is_empty())];
         for verdict in self.judge(&measured.ours) {
-            lines.push(verdict.line(measured));
+            lines.push(verdict.line(measured, self.peers.len()));
         }
         let columns = lines.first().map_or(0, |line| line.0.len());
         let width = |column: usize| {
@@ -96,6 +109,16 @@ impl Table {
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         lines.iter().map(|line| line.show(&widths)).collect()
+    }
+
+    fn head(&self, xen: bool) -> Line {
+        let mut cells = vec![format!("instructions on {}", self.on)];
+        cells.extend(["bare", "Bulkhead", "budget", ""].map(str::to_owned));
+        cells.extend(self.peers.iter().cloned());
+        if xen {
+            cells.push("Xen, this run".to_owned());
+        }
+        Line(cells)
     }
 }
 
@@ -139,7 +162,7 @@ impl Verdict<'_> {
         })
     }
 
-    fn line(&self, measured: &Measured) -> Line {
+    fn line(&self, measured: &Measured, peers: usize) -> Line {
         let cell =
             |figure: Option<Figure>| figure.map(|figure| figure.to_string()).unwrap_or_default();
         let mut cells = vec![
@@ -154,6 +177,7 @@ impl Verdict<'_> {
             },
         ];
         cells.extend(self.row.peers.iter().cloned());
+        cells.resize(5 + peers, String::new());
         if !measured.xen.is_empty() {
             cells.push(cell(self.row.figure(&measured.xen)));
         }
@@ -198,16 +222,6 @@ fn grouped(number: i64) -> String {
 struct Line(Vec<String>);
 
 impl Line {
-    fn head(xen: bool) -> Self {
-        let mut cells: Vec<String> =
-            ["instructions", "bare", "Bulkhead", "budget", ""].map(str::to_owned).into();
-        cells.extend(PEERS.map(str::to_owned));
-        if xen {
-            cells.push("Xen, this run".to_owned());
-        }
-        Self(cells)
-    }
-
     fn show(&self, widths: &[usize]) -> String {
         let mut text = String::new();
         for (index, (cell, width)) in self.0.iter().zip(widths).enumerate() {
@@ -228,7 +242,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        toml::from_str("[[row]]\nname = 'HVC'\nfigures = ['a', 'b']\nbudget = 100\npeers = ['417', '', '150', '']")
+        toml::from_str("peers = ['a', 'b', 'c', 'd']\n[[row]]\nname = 'HVC'\nfigures = ['a', 'b']\nbudget = 100\npeers = ['417', '', '150', '']")
             .unwrap()
     }
 

@@ -53,7 +53,7 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
         .arg(format!("loader,file={},addr={MODULE:#x},force-raw=on", payload.display()));
     let what = format!("the payload under {} {}", package.name, package.version);
     let run = Run { what: &what, cpus: CPUS, until: Some(LAST), until_user: false, seconds: 300 };
-    measured.xen = checked(&play(command, &run)?, &what)?;
+    measured.xen = checked(&play(&command.into(), &run)?, &what)?;
     Ok(())
 }
 

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rows of the payload `guests/bench-pc` on one of a PC's emulators, and
+//! sizes. QEMU can start the payload bare too; Bochs has no loader for it.
+//!
+//! With one CPU each tick is one instruction. Bochs runs two CPUs in turn by
+//! [`TURN`] instructions, so what needs two of them is measured apart.
+
+use super::Measured;
+use super::figures::Figures;
+use super::lab::{Lab, ONE_TICK, Run, figure, loaded_bytes, play};
+use super::payload::{checked, memory, rows};
+use crate::emulator::launch::Launch;
+use crate::emulator::table::{Emulator, Kind, Options};
+use crate::manifest::board::Arch;
+use crate::product::Product;
+use crate::scenario::format::Boot;
+use anyhow::{Result, ensure};
+use std::path::Path;
+
+/// The fewest instructions that Bochs lets each of several CPUs run in its turn.
+const TURN: i64 = 5;
+/// More lines of Bochs's configuration.
+const SHORT_TURNS: &str = "cpu: quantum=1";
+/// The rows that need a second CPU.
+const PAIR: [&str; 2] = ["ipi-one-way", "ipi-round-trip"];
+/// A loop of the payload that shows whether a tick is an instruction.
+const LOOP: (&str, i64) = ("self-ten-million", 10_000_002);
+/// Memory of the machines.
+const MEMORY: &str = "512M";
+
+/// Measures the payload on the emulator of this name.
+pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Result<()> {
+    let alone = lab.build("pc-alone")?;
+    let emulator = alone.emulator(Some(on))?;
+    lab.installer.need(emulator.tools())?;
+    let what = format!("the payload on {on}");
+    let console = play(&machine(emulator, &alone, 1)?, &run(&what))?;
+    measured.ours = checked(&console, &what)?;
+    measured.ours.insert("program-bytes".to_owned(), figure(loaded_bytes(&alone.kernel)?));
+    measured.ours.insert("memory-bytes".to_owned(), figure(memory(&console)?));
+
+    let pair = lab.build("pc-payload")?;
+    let what = format!("the payload on {on}, two CPUs");
+    let console = play(&machine(emulator, &pair, 2)?, &run(&what))?;
+    measured.ours.extend(of_two(rows(&console), &what)?);
+    if emulator.kind == Kind::Qemu {
+        let payload = lab.builder.build("bench", Arch::X86_64)?.image;
+        let what = format!("the payload on {on}, bare");
+        let launch = launch(emulator, &payload, 2)?;
+        measured.bare = checked(&play(&launch, &run(&what))?, &what)?;
+    }
+    Ok(())
+}
+
+fn run(what: &str) -> Run<'_> {
+    Run { what, cpus: 0, until: None, until_user: false, seconds: 400 }
+}
+
+/// A machine that boots a system.
+fn machine(emulator: &Emulator, product: &Product, cpus: u32) -> Result<Launch> {
+    launch(emulator, product.file(way(emulator))?, cpus)
+}
+
+/// The quickest way into an emulator.
+fn way(emulator: &Emulator) -> Boot {
+    match emulator.kind {
+        Kind::Qemu => Boot::Kernel,
+        Kind::Bochs => Boot::Bios,
+    }
+}
+
+/// A machine whose time stamp counter ticks once for each instruction.
+fn launch(emulator: &Emulator, file: &Path, cpus: u32) -> Result<Launch> {
+    let more = match emulator.kind {
+        Kind::Qemu => ONE_TICK.map(str::to_owned).to_vec(),
+        Kind::Bochs => vec![SHORT_TURNS.to_owned()],
+    };
+    let (memory, boot) = (Some(MEMORY.to_owned()), Some(way(emulator)));
+    let options = Options { cpus: Some(cpus), memory, boot, more, ..Options::default() };
+    emulator.launch(file, &options)
+}
+
+/// The rows of a machine with two CPUs, if its ticks are instructions but for the CPUs' turns.
+fn of_two(mut rows: Figures, what: &str) -> Result<Figures> {
+    let (name, expected) = LOOP;
+    let counted = rows.get(name).is_some_and(|figure| figure.value >= expected - TURN);
+    ensure!(counted, "{what}: {name} is less than {expected}: ticks are no instructions");
+    rows.retain(|name, _| PAIR.contains(&name.as_str()));
+    ensure!(rows.len() == PAIR.len(), "{what}: the second CPU did not start");
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_cpus_only_their_own_rows_count() {
+        let text = "bench: self-ten-million 10000000 10000000 10000005\nbench: cpuid 1 1 1\n\
+                    bench: ipi-one-way 3 4 5\nbench: ipi-round-trip 6 7 8\n";
+        let found = of_two(rows(text), "x").unwrap();
+        assert_eq!(found.into_keys().collect::<Vec<_>>(), PAIR);
+        assert!(of_two(rows(&text.replace("10000000", "5000000")), "x").is_err());
+        assert!(of_two(rows(&text.replace("ipi-", "")), "x").is_err());
+    }
+}
