@@ -5,7 +5,9 @@
 
 use devices::Size;
 use devices::x86::Mode;
-use devices::x86::decode::{Alu, Instruction, Operation, Register, Source, decode};
+use devices::x86::decode::{
+    Alu, Instruction, Operation, PlainMove, Register, Source, decode, plain_move,
+};
 use devices::x86::length::{Intercepted, length};
 use iced_x86::{Code, CodeSize, Decoder, DecoderOptions, Mnemonic, OpKind};
 use proptest::prelude::*;
@@ -233,6 +235,23 @@ proptest! {
                 prop_assert_eq!(ours, Some(theirs.len()), "{:?} {:x?}: {:?}", mode, bytes, theirs.code());
             }
         }
+    }
+
+    #[test]
+    fn a_plain_move_is_what_the_decoder_finds(mut bytes in bytes(), more: [u8; 8]) {
+        bytes.extend(more);
+        let word = u64::from_le_bytes(*bytes.first_chunk().unwrap());
+        let Some(PlainMove { length, size, register, store }) = plain_move(word) else {
+            return Ok(());
+        };
+        let register = Register { number: register, high: false };
+        let operation = match store {
+            true => Operation::Store(Source::Register(register)),
+            false => Operation::Load { register, sign: false, width: size },
+        };
+        let address = Size::Double;
+        let same = Instruction { length, size, operation, repeat: false, address, segment: 3 };
+        prop_assert_eq!(decode(&bytes, Mode::Bits64), Some(same), "{:x?}", bytes);
     }
 
     #[test]

@@ -225,13 +225,15 @@ impl LocalApic {
         if value > 15 {
             return Err(GeneralProtection);
         }
-        self.task_priority = (value << 4 & 0xf0) as u8;
-        Ok(Effect::Pending)
+        Ok(self.set_task_priority((value << 4 & 0xf0) as u8))
     }
 
     /// The processor priority: of the task, or of what is in service.
     #[inline]
     const fn priority(&self) -> u8 {
+        if self.isr.is_empty() {
+            return self.task_priority;
+        }
         let serviced = self.isr.highest() & 0xf0;
         if self.task_priority >= serviced { self.task_priority } else { serviced }
     }
@@ -279,12 +281,24 @@ impl LocalApic {
         } else if self.tmr.contains(vector) {
             Effect::EndOfLevel(vector)
         } else {
-            Effect::Pending
+            self.priority_changed()
         }
     }
 
-    /// Takes what was posted. INIT and start-up are the caller's to carry out.
     #[inline]
+    const fn set_task_priority(&mut self, priority: u8) -> Effect {
+        self.task_priority = priority;
+        self.priority_changed()
+    }
+
+    /// The processor priority is another: of what waits, if anything does, the next may be too.
+    #[inline]
+    const fn priority_changed(&self) -> Effect {
+        if self.irr.is_empty() { Effect::None } else { Effect::Pending }
+    }
+
+    /// Takes what was posted. INIT and start-up are the caller's to carry out.
+    #[inline(always)]
     pub fn merge(&mut self, posted: &Posted) -> Events {
         let accept = self.accepts();
         posted.take(&mut self.irr, &mut self.tmr, accept)
@@ -305,14 +319,18 @@ impl LocalApic {
         if vector & MASKED != 0 { None } else { self.timer.due(vector) }
     }
 
-    /// Time has passed: true if the timer's interrupt is now requested.
-    #[inline]
-    pub fn expire(&mut self, now: u64) -> bool {
+    /// Time has passed: whether the timer's interrupt is now requested, and what
+    /// [`LocalApic::deadline`] answers then.
+    #[inline(always)]
+    pub fn expire(&mut self, now: u64) -> (bool, Option<u64>) {
         let vector = self.vectors[TIMER];
-        self.timer.expire(vector, now) && self.request(vector)
+        let reached = self.timer.expire(vector, now);
+        let next = self.deadline();
+        (reached && self.request(vector), next)
     }
 
     /// An interrupt of its own, by a local vector.
+    #[inline(always)]
     fn request(&mut self, local: u32) -> bool {
         let vector = (local & 0xff) as u8;
         if local & MASKED != 0 || !self.accepts() || vector < 16 {

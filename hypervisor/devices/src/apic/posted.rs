@@ -122,7 +122,7 @@ impl Posted {
     }
 
     /// Takes everything out. For the vCPU's own CPU.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is below four")]
     pub(super) fn take(&self, irr: &mut Vectors, tmr: &mut Vectors, accept: bool) -> Events {
         // Acquire: pairs with the posters' releases.

@@ -80,6 +80,7 @@ impl LocalApic {
         let value = (value & 0xffff_ffff) as u32;
         match (offset >> 4 & 0xff) as u32 {
             number::END => self.end_of_interrupt(),
+            number::TASK_PRIORITY => self.set_task_priority((value & 0xff) as u8),
             number::COMMAND => self.send(self.command & !0xffff_ffff | u64::from(value)),
             number::COMMAND_HIGH => {
                 self.command = self.command & 0xffff_ffff | u64::from(value & 0xff00_0000) << 32;
@@ -127,6 +128,9 @@ impl LocalApic {
         }
         match msr & 0xff {
             number::END if value == 0 => Ok(self.end_of_interrupt()),
+            number::TASK_PRIORITY if value >> 8 == 0 => {
+                Ok(self.set_task_priority((value & 0xff) as u8))
+            }
             number::COMMAND if value & !COMMAND == 0 => Ok(self.send(value)),
             number => self.store_msr(number, value, now),
         }
@@ -178,10 +182,6 @@ impl LocalApic {
     #[inline]
     fn store(&mut self, register: u32, value: u32, now: u64) -> Option<Effect> {
         match register {
-            number::TASK_PRIORITY => {
-                self.task_priority = (value & 0xff) as u8;
-                Some(Effect::Pending)
-            }
             number::SPURIOUS => Some(self.set_spurious(value)),
             number::ERRORS => {
                 self.errors = core::mem::take(&mut self.new_errors);
@@ -230,7 +230,7 @@ impl LocalApic {
         now: u64,
     ) -> Result<Effect, GeneralProtection> {
         let allowed = match register {
-            number::TASK_PRIORITY | number::SELF => 0xff,
+            number::SELF => 0xff,
             number::SPURIOUS => 0x1ff,
             number::VECTORS..number::VECTORS_END => {
                 let n = register.wrapping_sub(number::VECTORS) as usize;

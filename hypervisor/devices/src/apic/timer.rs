@@ -107,7 +107,7 @@ impl Timer {
     }
 
     /// Whether the timer has reached zero since the last call.
-    #[inline]
+    #[inline(always)]
     pub(super) fn expire(&mut self, vector: u32, now: u64) -> bool {
         if self.due(vector).is_none_or(|due| due > now) {
             return false;

@@ -39,6 +39,13 @@ impl Vectors {
         self.0[Self::word(vector)] & Self::bit(vector) != 0
     }
 
+    /// Whether no vector is in it.
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        let [a, b, c, d] = self.0;
+        a | b | c | d == 0
+    }
+
     /// The highest vector, or zero.
     #[inline]
     pub(super) const fn highest(&self) -> u8 {

@@ -28,6 +28,11 @@ impl Model {
         (top >> 4 > self.priority() >> 4).then_some(top)
     }
 
+    /// What a change of the priority asks for.
+    fn waiting(&self) -> Effect {
+        if self.requested.is_empty() { Effect::None } else { Effect::Pending }
+    }
+
     fn merge(&mut self) {
         for (vector, level) in self.posted.drain(..) {
             self.requested.insert(vector);
@@ -99,12 +104,13 @@ proptest! {
                     let expected = match ended {
                         None => Effect::None,
                         Some(vector) if model.level.contains(&vector) => Effect::EndOfLevel(vector),
-                        Some(_) => Effect::Pending,
+                        Some(_) => model.waiting(),
                     };
                     prop_assert_eq!(apic.write(0xb0, Size::Word, 0, 0), expected);
                 }
                 Step::Task(value) => {
-                    let _ = apic.write(0x80, Size::Word, value.into(), 0);
+                    let effect = apic.write(0x80, Size::Word, value.into(), 0);
+                    prop_assert_eq!(effect, model.waiting());
                     model.task = value;
                 }
             }

@@ -57,29 +57,43 @@ const HTT: u32 = 1 << 28;
 /// Leaf 6, EAX: the local APIC's timer never stops.
 const ALWAYS_RUNNING_TIMER: u32 = 1 << 2;
 
-/// What a guest sees in a leaf; `host` executes CPUID on this CPU, with the guest's XCR0.
+/// What a guest sees in a leaf; `view` tells what few leaves depend on, `host` executes CPUID on
+/// this CPU, with the guest's XCR0.
 #[inline]
 #[must_use]
-pub fn visible(leaf: u32, subleaf: u32, view: &View, host: impl Fn(u32, u32) -> Leaf) -> Leaf {
+pub fn visible(
+    leaf: u32,
+    subleaf: u32,
+    view: impl Fn() -> View,
+    host: impl Fn(u32, u32) -> Leaf,
+) -> Leaf {
     match leaf {
         0 => Leaf { eax: MAX, ..host(0, 0) },
-        1 => version(view, host(1, 0)),
+        1 => version(&view(), host(1, 0)),
         // Caches by descriptor; the processor's brand; AMD's caches and TLBs.
         2 | 0x8000_0002..=0x8000_0006 | 0x8000_0019 | 0x8000_001a => host(leaf, 0),
-        4 => cache(view, host(4, subleaf), true),
-        0x8000_001d => cache(view, host(leaf, subleaf), false),
-        6 => Leaf { eax: ALWAYS_RUNNING_TIMER, ..Leaf::default() },
-        7 => features(subleaf, &host),
-        0xb | 0x1f => topology(view, subleaf),
-        0xd => extended_state(view, subleaf, &host),
-        0x15 | 0x16 => frequency(view, leaf),
         HYPERVISOR => Leaf {
             eax: HYPERVISOR,
             ebx: u32::from_le_bytes(*b"Bulk"),
             ecx: u32::from_le_bytes(*b"head"),
             edx: u32::from_le_bytes(*b"Bulk"),
         },
-        0x8000_0000.. => extended(leaf, view, &host),
+        _ => rare(leaf, subleaf, &view(), &host),
+    }
+}
+
+/// The leaves that are asked for while a guest starts.
+#[inline(never)]
+fn rare(leaf: u32, subleaf: u32, view: &View, host: &impl Fn(u32, u32) -> Leaf) -> Leaf {
+    match leaf {
+        4 => cache(view, host(4, subleaf), true),
+        0x8000_001d => cache(view, host(leaf, subleaf), false),
+        6 => Leaf { eax: ALWAYS_RUNNING_TIMER, ..Leaf::default() },
+        7 => features(subleaf, host),
+        0xb | 0x1f => topology(view, subleaf),
+        0xd => extended_state(view, subleaf, host),
+        0x15 | 0x16 => frequency(view, leaf),
+        0x8000_0000.. => extended(leaf, view, host),
         _ => Leaf::default(),
     }
 }

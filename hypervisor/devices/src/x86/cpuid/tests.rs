@@ -7,6 +7,10 @@ use proptest::prelude::*;
 const VIEW: View =
     View { vcpu: 2, vcpus: 4, tsc_hz: 3_500_000_000, components: 7, os_xsave: false, apic: true };
 
+fn visible(leaf: u32, subleaf: u32, view: &View, host: impl Fn(u32, u32) -> Leaf) -> Leaf {
+    super::visible(leaf, subleaf, || *view, host)
+}
+
 fn leaf(eax: u32, ebx: u32, ecx: u32, edx: u32) -> Leaf {
     Leaf { eax, ebx, ecx, edx }
 }

@@ -77,53 +77,55 @@ pub struct Instruction {
     pub segment: u8,
 }
 
-/// Decodes an instruction from its first bytes, at most 15 of which count. None for all that
-/// no driver does to a device, for what is undefined, and if it does not end within the bytes.
-#[inline]
-#[must_use]
-pub fn decode(bytes: &[u8], mode: Mode) -> Option<Instruction> {
-    plain_move(bytes, mode).or_else(|| decode_any(bytes, mode))
+/// MOV between memory and a general register, of 32 or 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainMove {
+    /// Bytes of it, 2 to 8.
+    pub length: u8,
+    /// Bytes of memory that it moves.
+    pub size: Size,
+    /// The register's number.
+    pub register: u8,
+    /// To memory.
+    pub store: bool,
 }
 
-/// MOV between memory and a register with no prefix but REX, outside 16-bit code: nearly
-/// everything that a driver does. It has a short path of its own, as it is decoded on each exit.
+/// Decodes MOV between memory and a register with no prefix but REX, in 64-bit code: nearly
+/// everything that a driver does to a device. What it finds is what [`decode`] finds, but from a
+/// word, because it is on the way of each access: the instruction's first eight bytes, lowest first.
 #[inline]
-fn plain_move(bytes: &[u8], mode: Mode) -> Option<Instruction> {
-    if mode == Mode::Bits16 {
-        return None;
-    }
-    let first = *bytes.first()?;
-    let has_rex = mode == Mode::Bits64 && first & 0xf0 == 0x40;
-    let (rex, after) = if has_rex { (first, bytes.get(1..)?) } else { (0, bytes) };
-    let [opcode, modrm, sib] = *after.first_chunk()?;
-    if opcode & !2 != 0x89 || modrm >= 0xc0 {
+#[must_use]
+pub const fn plain_move(bytes: u64) -> Option<PlainMove> {
+    let has_rex = bytes & 0xf0 == 0x40;
+    let (rex, code) = if has_rex { (bytes & 0xf, bytes >> 8) } else { (0, bytes) };
+    let modrm = code >> 8 & 0xff;
+    // The opcodes are 0x89 and 0x8b: they differ in the direction.
+    if code & 0xfd != 0x89 || modrm >= 0xc0 {
         return None;
     }
     let has_sib = modrm & 7 == 4;
-    let base = if has_sib { sib & 7 } else { modrm & 7 };
-    let displacement = match (modrm >> 6, base) {
-        (1, _) => 1,
-        (2, _) | (0, 5) => 4,
+    let base = (if has_sib { code >> 16 } else { modrm }) & 7;
+    let displacement = match modrm >> 6 {
+        1 => 1,
+        2 => 4,
+        _ if base == 5 => 4,
         _ => 0,
     };
     let length =
-        2u8.wrapping_add(has_rex.into()).wrapping_add(has_sib.into()).wrapping_add(displacement);
-    if usize::from(length) > bytes.len() {
-        return None;
-    }
-    let size = if rex & 8 != 0 { Size::Double } else { Size::Word };
-    let register = Register { number: modrm >> 3 & 7 | rex << 1 & 8, high: false };
-    let operation = match opcode & 2 {
-        0 => Operation::Store(Source::Register(register)),
-        _ => Operation::Load { register, sign: false, width: size },
-    };
-    let address = if mode == Mode::Bits64 { Size::Double } else { Size::Word };
-    Some(Instruction { length, size, operation, repeat: false, address, segment: 3 })
+        2u8.wrapping_add(has_rex as u8).wrapping_add(has_sib as u8).wrapping_add(displacement);
+    Some(PlainMove {
+        length,
+        size: if rex & 8 != 0 { Size::Double } else { Size::Word },
+        register: ((modrm >> 3 & 7 | rex << 1 & 8) & 15) as u8,
+        store: code & 2 == 0,
+    })
 }
 
-/// Any instruction.
+/// Decodes an instruction from its first bytes, at most 15 of which count. None for all that
+/// no driver does to a device, for what is undefined, and if it does not end within the bytes.
 #[inline(never)]
-fn decode_any(bytes: &[u8], mode: Mode) -> Option<Instruction> {
+#[must_use]
+pub fn decode(bytes: &[u8], mode: Mode) -> Option<Instruction> {
     let mut cursor = Cursor::new(bytes);
     let prefixes = Prefixes::read(&mut cursor, mode);
     let mut decoder = Decoder { cursor, prefixes, mode };

@@ -274,8 +274,11 @@ impl Kick {
 /// Whether an interrupt came to this CPU.
 #[must_use]
 pub fn interrupt_pending() -> bool {
-    take_interrupts();
-    local().arrived.load(Ordering::Relaxed) != 0
+    let arrived = &local().arrived;
+    if arrived.load(Ordering::Relaxed) == 0 {
+        take_interrupts();
+    }
+    arrived.load(Ordering::Relaxed) != 0
 }
 
 /// Takes the interrupt of highest priority that came.

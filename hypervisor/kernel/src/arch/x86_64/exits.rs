@@ -110,6 +110,10 @@ impl Vcpu {
         if exit == reason::INTERRUPT {
             return Exit::Interrupt;
         }
+        if exit == reason::VIOLATION {
+            let violation = qualification::ept_violation(field::read(field::QUALIFICATION));
+            return self.memory_access(violation, field::read(field::GUEST_PHYSICAL));
+        }
         self.length = field::read(field::LENGTH) as u8 & 15;
         match exit {
             reason::CPUID => self.identify(),
@@ -119,10 +123,6 @@ impl Vcpu {
             }
             reason::RDMSR => self.register_access(false),
             reason::WRMSR => self.register_access(true),
-            reason::VIOLATION => {
-                let violation = qualification::ept_violation(field::read(field::QUALIFICATION));
-                self.memory_access(violation, field::read(field::GUEST_PHYSICAL))
-            }
             reason::HLT => Exit::Idle,
             reason::WINDOW => self.window(),
             other => self.rare_vmx(other),
@@ -184,7 +184,7 @@ impl Vcpu {
     /// A MOV to or from a control register: which general register, without decode assists.
     fn control(&mut self, info1: u64, carry_out: impl FnOnce(&mut Self, u8) -> Exit) -> Exit {
         let register = qualification::svm_control(info1).or_else(|| {
-            let (bytes, len) = self.instruction(self.mode())?;
+            let (bytes, len) = self.instruction(self.mode())?.bytes();
             control::operand(bytes.get(..len)?)
         });
         match register {
@@ -202,8 +202,8 @@ impl Vcpu {
             return true;
         }
         let mode = self.mode();
-        let bytes = self.instruction(mode);
-        let length = bytes.and_then(|(bytes, len)| {
+        let length = self.instruction(mode).and_then(|code| {
+            let (bytes, len) = code.bytes();
             length::length(bytes.get(..len).unwrap_or(&[]), mode, expected)
         });
         self.length = length.unwrap_or(0);
@@ -231,7 +231,7 @@ impl Vcpu {
             let found = sysreg::cpuid(leaf, subleaf);
             Leaf { eax: found.eax, ebx: found.ebx, ecx: found.ecx, edx: found.edx }
         };
-        let view = cpuid::View {
+        let view = || cpuid::View {
             vcpu: self.index() as u8,
             vcpus: self.count as u8,
             tsc_hz: time::frequency(),
@@ -239,7 +239,7 @@ impl Vcpu {
             os_xsave: each!(self, guest => guest.cr4()) & CR4_OSXSAVE != 0,
             apic: self.apic.base() & 1 << 11 != 0,
         };
-        let leaf = cpuid::visible(self.registers[0] as u32, self.registers[1] as u32, &view, host);
+        let leaf = cpuid::visible(self.registers[0] as u32, self.registers[1] as u32, view, host);
         self.registers[0] = leaf.eax.into();
         self.registers[3] = leaf.ebx.into();
         self.registers[1] = leaf.ecx.into();

@@ -25,51 +25,70 @@ const PRESENT: u64 = 1;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-impl View {
-    /// The machine's address of `len` bytes of the partition's RAM.
-    #[inline(always)]
-    fn host(&self, guest: u64, len: u64) -> Option<HostPhys> {
-        let offset = guest.checked_sub(self.ram.guest.get())?;
-        let inside = offset < self.ram.size && self.ram.size - offset >= len;
-        inside.then(|| HostPhys::new(self.ram.host.get() + offset))
-    }
+/// What the guest has where an instruction begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code {
+    /// The first bytes, the very first lowest; behind [`Code::len`] they are zero.
+    pub words: [u64; 2],
+    /// How many could be read: 1 to 16.
+    pub len: usize,
+}
 
-    /// A table's entry, if it leads on.
+impl Code {
+    /// The bytes, as many as an instruction may have and could be read.
+    pub(super) fn bytes(&self) -> ([u8; 16], usize) {
+        let [low, high] = self.words.map(u128::from);
+        ((high << 64 | low).to_le_bytes(), self.len.min(15))
+    }
+}
+
+impl View {
+    /// The machine's address of the partition's RAM here. RAM is whole pages, so it holds too for
+    /// all behind it in its page.
     #[inline(always)]
-    fn entry(&self, reader: &mut Reader, table: u64, index: u64) -> Option<u64> {
-        let entry = reader.word(self.host((table & ADDRESS) + index * 8, 8)?);
-        (entry & PRESENT != 0).then_some(entry)
+    fn host(&self, guest: u64) -> Option<u64> {
+        let offset = guest.wrapping_sub(self.ram.guest.get());
+        (offset < self.ram.size).then(|| self.ram.host.get().wrapping_add(offset))
     }
 
     /// The guest-physical address of a linear one.
     pub(super) fn translate(&self, linear: u64) -> Option<GuestPhys> {
-        self.walk(&mut Reader::new(), linear).map(GuestPhys::new)
+        self.find(&mut Reader::new(), linear).map(GuestPhys::new)
     }
 
     /// The same, with a reader at hand.
-    #[inline]
+    #[inline(never)]
+    fn find(&self, reader: &mut Reader, linear: u64) -> Option<u64> {
+        self.walk(reader, linear)
+    }
+
+    /// The same, where each instruction counts.
+    #[inline(always)]
     fn walk(&self, reader: &mut Reader, linear: u64) -> Option<u64> {
         if self.cr0 & CR0_PG == 0 {
             return Some(linear & 0xffff_ffff);
         }
-        if self.cr4 & CR4_PAE == 0 {
-            return self.narrow(reader, linear & 0xffff_ffff);
-        }
-        let mut table = self.cr3;
-        let mut shift = 39;
         if self.efer & EFER_LMA == 0 {
-            // The page-directory-pointer table has four entries and any multiple of 32 as address.
-            let at = (self.cr3 & 0xffff_ffe0) + (linear >> 30 & 3) * 8;
-            table = reader.word(self.host(at, 8)?);
-            if table & PRESENT == 0 {
+            return self.walk_legacy(reader, linear & 0xffff_ffff);
+        }
+        self.descend(reader, self.cr3, 39, linear)
+    }
+
+    /// Goes down tables of 64-bit entries, from one whose entries are for `1 << shift` bytes.
+    #[inline(always)]
+    fn descend(
+        &self,
+        reader: &mut Reader,
+        mut table: u64,
+        mut shift: u32,
+        linear: u64,
+    ) -> Option<u64> {
+        loop {
+            let entry = reader.entry(self.host(table & ADDRESS | linear >> (shift - 3) & 0xff8)?);
+            if entry & PRESENT == 0 {
                 return None;
             }
-            shift = 21;
-        }
-        loop {
-            let entry = self.entry(reader, table, linear >> shift & 511)?;
-            let last = shift == 12 || entry & LARGE != 0 && shift < 39;
-            if last {
+            if shift == 12 || entry & LARGE != 0 {
                 let inside = (1 << shift) - 1;
                 return Some(entry & ADDRESS & !inside | linear & inside);
             }
@@ -78,12 +97,25 @@ impl View {
         }
     }
 
-    /// The same with tables of 32-bit entries.
+    /// Outside long mode: three levels, or two.
     #[inline(never)]
+    fn walk_legacy(&self, reader: &mut Reader, linear: u64) -> Option<u64> {
+        if self.cr4 & CR4_PAE == 0 {
+            return self.narrow(reader, linear);
+        }
+        // The page-directory-pointer table has four entries and any multiple of 32 as address.
+        let table = reader.entry(self.host((self.cr3 & 0xffff_ffe0) + (linear >> 30) * 8)?);
+        if table & PRESENT == 0 {
+            return None;
+        }
+        self.descend(reader, table, 21, linear)
+    }
+
+    /// The same with tables of 32-bit entries.
     fn narrow(&self, reader: &mut Reader, linear: u64) -> Option<u64> {
         let mut entry = |table: u64, index: u64| {
-            let host = self.host((table & 0xffff_f000) + index * 4, 4)?;
-            let entry = u64::from(u32::from_le_bytes(reader.read(host)));
+            let host = self.host((table & 0xffff_f000) + index * 4)?;
+            let entry = u64::from(u32::from_le_bytes(reader.read(HostPhys::new(host))));
             (entry & PRESENT != 0).then_some(entry)
         };
         let directory = entry(self.cr3, linear >> 22)?;
@@ -96,41 +128,48 @@ impl View {
         Some(page & 0xffff_f000 | linear & 0xfff)
     }
 
-    /// Bytes at a linear address, as many as there are up to 16; the rest is zero.
-    pub(super) fn bytes(&self, linear: u64) -> Option<([u8; 16], usize)> {
-        let mut reader = Reader::new();
-        let here = 0x1000 - (linear & 0xfff) as usize;
-        let first = self.walk(&mut reader, linear)?;
-        if here >= 16 {
-            let host = self.host(first, 16)?;
-            let [low, high] = [0, 8].map(|n| reader.word(HostPhys::new(host.get() + n)));
-            return Some(((u128::from(high) << 64 | u128::from(low)).to_le_bytes(), 16));
+    /// The eight bytes at a linear address, in long mode and of one page; else zero.
+    #[inline(always)]
+    pub(super) fn word(&self, linear: u64) -> u64 {
+        if linear & 0xfff > 0xff8 {
+            return 0;
         }
-        self.split_bytes(&mut reader, linear, first, here)
+        let mut reader = Reader::new();
+        let guest = self.descend(&mut reader, self.cr3, 39, linear);
+        let host = guest.and_then(|guest| self.host(guest));
+        host.map_or(0, |host| reader.word(host))
     }
 
-    /// The same where only so many bytes are left in the first page.
+    /// What is at a linear address.
+    #[inline(always)]
+    pub(super) fn code(&self, linear: u64) -> Option<Code> {
+        let mut reader = Reader::new();
+        let first = self.walk(&mut reader, linear)?;
+        if linear & 0xfff > 0xff0 {
+            return self.split_code(&mut reader, linear, first);
+        }
+        let host = self.host(first)?;
+        Some(Code { words: [reader.word(host), reader.word(host + 8)], len: 16 })
+    }
+
+    /// The same where fewer than sixteen bytes are left in the first page.
     #[inline(never)]
-    fn split_bytes(
-        &self,
-        reader: &mut Reader,
-        linear: u64,
-        first: u64,
-        here: usize,
-    ) -> Option<([u8; 16], usize)> {
+    fn split_code(&self, reader: &mut Reader, linear: u64, first: u64) -> Option<Code> {
+        let here = 0x1000 - (linear & 0xfff) as usize;
         let mut bytes = [0; 16];
         let mut len = self.copy(reader, first, bytes.get_mut(..here)?)?;
-        let second = self.walk(reader, linear.wrapping_add(here as u64));
+        let second = self.find(reader, linear.wrapping_add(here as u64));
         if let (Some(second), Some(rest)) = (second, bytes.get_mut(here..)) {
             len += self.copy(reader, second, rest).unwrap_or(0);
         }
-        Some((bytes, len))
+        let all = u128::from_le_bytes(bytes);
+        Some(Code { words: [all as u64, (all >> 64) as u64], len })
     }
 
     /// Copies bytes of one page.
     fn copy(&self, reader: &mut Reader, guest: u64, to: &mut [u8]) -> Option<usize> {
         for (offset, byte) in to.iter_mut().enumerate() {
-            [*byte] = reader.read(self.host(guest + offset as u64, 1)?);
+            [*byte] = reader.read(HostPhys::new(self.host(guest + offset as u64)?));
         }
         Some(to.len())
     }
@@ -140,8 +179,8 @@ impl View {
         let mut reader = Reader::new();
         let mut value = 0;
         for place in (0..len).rev() {
-            let guest = self.walk(&mut reader, linear.wrapping_add(place))?;
-            let [byte] = reader.read(self.host(guest, 1)?);
+            let guest = self.find(&mut reader, linear.wrapping_add(place))?;
+            let [byte] = reader.read(HostPhys::new(self.host(guest)?));
             value = value << 8 | u64::from(byte);
         }
         Some(value)
@@ -151,7 +190,7 @@ impl View {
     pub(super) fn store(&self, linear: u64, len: u64, value: u64) -> Option<()> {
         for (place, byte) in (0..len).zip(value.to_le_bytes()) {
             let guest = self.translate(linear.wrapping_add(place))?.get();
-            memory::write(self.host(guest, 1)?, &[byte]);
+            memory::write(HostPhys::new(self.host(guest)?), &[byte]);
         }
         Some(())
     }

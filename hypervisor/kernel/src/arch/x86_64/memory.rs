@@ -79,10 +79,18 @@ impl Reader {
         unsafe { self.at(host, N).cast::<[u8; N]>().read_volatile() }
     }
 
-    /// The same with eight bytes, read at once.
+    /// Reads the eight bytes at this multiple of eight, at once.
     #[inline(always)]
-    pub(super) fn word(&mut self, host: HostPhys) -> u64 {
-        let at = self.at(host, size_of::<u64>());
+    pub(super) fn entry(&mut self, host: u64) -> u64 {
+        let inside = (host & (WINDOW_SIZE - 8)) as usize;
+        // SAFETY: the window maps the bytes, which any value suits; they are aligned.
+        unsafe { self.0.on(host).wrapping_add(inside).cast::<u64>().read_volatile() }
+    }
+
+    /// Reads eight bytes that do not cross a 2 MiB boundary, wherever they begin.
+    #[inline(always)]
+    pub(super) fn word(&mut self, host: u64) -> u64 {
+        let at = self.at(HostPhys::new(host), size_of::<u64>());
         let value: u64;
         // SAFETY: the window maps the bytes; x86 reads them wherever they begin.
         unsafe {

@@ -8,8 +8,7 @@ use super::vcpu::{Attention, Vcpu, each};
 use crate::exit::{Destination, Direction, Exit, MemoryAccess};
 use crate::fault::{GuestFault, Why};
 use devices::Size;
-use devices::x86::Mode;
-use devices::x86::decode::{self, Instruction, Operation, Register, Source};
+use devices::x86::decode::{self, Instruction, Operation, PlainMove, Register, Source};
 use devices::x86::qualification::Violation;
 use paging::GuestPhys;
 
@@ -21,17 +20,6 @@ pub(super) struct Step {
     /// What is to be stored next, if the load was done.
     store: Option<u64>,
 }
-
-/// An instruction that was decoded lately: the same bytes in the same mode are the same again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recent {
-    bytes: u128,
-    mode: Mode,
-    instruction: Instruction,
-}
-
-/// How many are kept.
-pub(super) const RECENT: usize = 8;
 
 /// The flags that arithmetic changes: CF, PF, AF, ZF, SF, OF.
 const ARITHMETIC: u64 = 0x8d5;
@@ -49,11 +37,40 @@ impl Vcpu {
         if !violation.own || violation.present {
             return Exit::Fault(GuestFault::NoDevice);
         }
-        let Some(instruction) = self.decode_access() else {
+        let address = GuestPhys::new(address);
+        if each!(self, guest => guest.in_64_bit_code())
+            && let Some(found) = decode::plain_move(self.word())
+        {
+            return self.plain_access(found, address);
+        }
+        self.other_access(address, violation.write)
+    }
+
+    /// A load or store that is done with its one access.
+    #[inline(always)]
+    fn plain_access(&mut self, found: PlainMove, address: GuestPhys) -> Exit {
+        let PlainMove { length, size, register, store } = found;
+        self.length = length;
+        let direction = match store {
+            true => Direction::Write(self.get(register) & size.mask()),
+            false => Direction::Read,
+        };
+        let destination = Destination { register, sign_extend: false, wide: true };
+        Exit::Memory(MemoryAccess { address, size, direction, destination })
+    }
+
+    /// The first access of any other instruction.
+    #[inline(never)]
+    fn other_access(&mut self, address: GuestPhys, write: bool) -> Exit {
+        let mode = self.mode();
+        let decoded = self.instruction(mode).and_then(|code| {
+            let (bytes, len) = code.bytes();
+            decode::decode(bytes.get(..len).unwrap_or(&[]), mode)
+        });
+        let Some(instruction) = decoded else {
             return Exit::Fault(GuestFault::NoDevice);
         };
         self.length = instruction.length;
-        let address = GuestPhys::new(address);
         let direction = match instruction.operation {
             Operation::Store(source) => Direction::Write(self.operand(source, instruction.size)),
             Operation::Load { .. } => Direction::Read,
@@ -61,37 +78,13 @@ impl Vcpu {
             | Operation::Combine(..)
             | Operation::Exchange(_)
             | Operation::StoreString
-            | Operation::MoveString => {
-                return self.rare_access(instruction, address, violation.write);
-            }
+            | Operation::MoveString => return self.rare_access(instruction, address, write),
         };
         self.step = Some(Step { instruction, address, store: None });
         access(address, instruction.size, direction)
     }
 
-    /// The instruction that exited.
-    #[inline(always)]
-    fn decode_access(&mut self) -> Option<Instruction> {
-        let mode = self.mode();
-        let (bytes, len) = self.instruction(mode)?;
-        let key = u128::from_le_bytes(bytes);
-        let place = each!(self, guest => guest.rip()) as usize >> 2 & (RECENT - 1);
-        if let Some(Recent { bytes, mode: then, instruction }) = self.recent[place]
-            && bytes == key
-            && then == mode
-            && len == size_of_val(&key)
-        {
-            return Some(instruction);
-        }
-        let instruction = decode::decode(bytes.get(..len.min(15)).unwrap_or(&[]), mode)?;
-        if len == size_of_val(&key) {
-            self.recent[place] = Some(Recent { bytes: key, mode, instruction });
-        }
-        Some(instruction)
-    }
-
     /// The first access of an instruction that does more than load or store.
-    #[inline(never)]
     fn rare_access(&mut self, instruction: Instruction, address: GuestPhys, write: bool) -> Exit {
         let size = instruction.size;
         let mask = instruction.address.mask();
@@ -126,8 +119,8 @@ impl Vcpu {
         }
     }
 
-    /// Ends an access.
-    #[inline(always)]
+    /// Ends an access of an instruction that is not plain.
+    #[inline(never)]
     pub(super) fn end_access(&mut self, access: &MemoryAccess, value: u64) {
         let Some(step) = self.step.take() else { return };
         let Instruction { operation, size, .. } = step.instruction;
@@ -148,7 +141,6 @@ impl Vcpu {
         }
     }
 
-    #[inline(never)]
     fn end_rare(&mut self, step: Step, direction: Direction, value: u64) {
         let Instruction { operation, size, repeat, address, .. } = step.instruction;
         let stored = step.store.is_some() || matches!(direction, Direction::Write(_));
@@ -248,7 +240,6 @@ impl Vcpu {
 }
 
 /// The access itself. Where a loaded value goes is the step's to know.
-#[inline(always)]
 fn access(address: GuestPhys, size: Size, direction: Direction) -> Exit {
     let destination = Destination { register: 0, sign_extend: false, wide: false };
     Exit::Memory(MemoryAccess { address, size, direction, destination })

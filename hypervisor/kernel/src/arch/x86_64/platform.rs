@@ -295,10 +295,14 @@ impl Platform {
     #[inline(always)]
     pub fn raise_hardware(&self, line: u32, vcpu: &mut Vcpu, partition: &Partition) {
         if line == TIMER_LINE {
-            if vcpu.apic.expire(time::now()) {
+            let (interrupts, next) = vcpu.apic.expire(time::now());
+            if interrupts {
                 vcpu.look();
             }
-            arm(vcpu);
+            // One that is not periodic is not due again, and `time::due` has forgotten it.
+            if let Some(deadline) = next {
+                time::arm_guest(deadline);
+            }
         } else {
             self.raise_line(line, vcpu, partition);
         }

@@ -145,6 +145,11 @@ impl Event {
         Self(self.0 & 0xffff_ffff & !Self::HAS_ERROR)
     }
 
+    /// Whether it has an error code.
+    pub(super) const fn has_error(self) -> bool {
+        self.0 & Self::HAS_ERROR != 0
+    }
+
     /// Whether it is an NMI.
     pub(super) const fn is_nmi(self) -> bool {
         self.0 & 7 << 8 == 2 << 8

@@ -9,7 +9,7 @@
 //! AMD APM, volume 2: "Secure Virtual Machine", "Layout of VMCB".
 
 use super::map::{self, phys};
-use super::state::{Controls, Event, Segment, Start};
+use super::state::{Controls, EFER_LMA, Event, RFLAGS_IF, Segment, Start};
 use super::sysreg::{EFER, cpuid, rdmsr, wrmsr};
 use core::arch::{asm, global_asm};
 use devices::x86::Vendor;
@@ -281,11 +281,28 @@ impl Guest {
     }
 
     /// An exception's or interrupt's delivery begins when the guest is entered.
+    #[inline(always)]
     pub(super) fn set_event(&mut self, event: Event) {
         self.vmcb.event = event;
         if event.is_nmi() {
             self.vmcb.intercepts[3] |= intercept::IRET;
         }
+    }
+
+    /// Whether neither its flag nor the instruction before the next one holds interrupts back.
+    #[inline(always)]
+    pub(super) fn takes_interrupts(&self) -> bool {
+        self.rflags() & RFLAGS_IF != 0 && !self.in_shadow()
+    }
+
+    /// Delivers an interrupt, if it takes one now.
+    #[inline(always)]
+    pub(super) fn interrupt(&mut self, vector: u8) -> bool {
+        let takes = self.takes_interrupts();
+        if takes {
+            self.set_event(Event::interrupt(vector));
+        }
+        takes
     }
 
     /// Whether the instruction before the next one holds interrupts back.
@@ -390,6 +407,13 @@ impl Guest {
     #[inline(always)]
     pub(super) fn code_attributes(&self) -> u16 {
         self.vmcb.segments[super::state::segment::CS].attributes
+    }
+
+    /// Whether it runs 64-bit code.
+    #[inline(always)]
+    pub(super) fn in_64_bit_code(&self) -> bool {
+        const L: u16 = 1 << 9;
+        self.code_attributes() & L != 0 && self.vmcb.efer & EFER_LMA != 0
     }
 
     /// Privilege level.

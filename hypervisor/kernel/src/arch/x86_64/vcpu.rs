@@ -11,8 +11,8 @@
 use super::apic::refresh_later;
 use super::exits;
 use super::float;
-use super::mmio::{RECENT, Recent, Step};
-use super::state::{CR0_PE, Controls, Event, RFLAGS_IF, STARTUP, Start};
+use super::mmio::Step;
+use super::state::{CR0_PE, Controls, Event, STARTUP, Start};
 use super::{svm, time, vmx};
 use crate::exit::{Exit, Power};
 use crate::partition::Partition;
@@ -88,11 +88,11 @@ pub struct Vcpu {
     pub(super) event: Event,
     /// The 8259's vector that waits to be delivered.
     external: Option<u8>,
+    /// It exits when it takes interrupts.
+    window: bool,
     pub(super) apic: LocalApic,
     /// What is left of an instruction that accesses an emulated device.
     pub(super) step: Option<Step>,
-    /// Instructions on devices that were decoded lately.
-    pub(super) recent: [Option<Recent>; RECENT],
     /// The string instruction that a port access is one element of.
     pub(super) string: Option<exits::PortString>,
     pub(super) controls: Controls,
@@ -120,9 +120,9 @@ impl Vcpu {
             count: 1,
             event: Event(0),
             external: None,
+            window: false,
             apic: LocalApic::new(index as u8),
             step: None,
-            recent: [None; RECENT],
             string: None,
             controls,
             backend,
@@ -149,6 +149,7 @@ impl Vcpu {
         (self.event, self.external, self.startup) = (Event(0), None, None);
         (self.step, self.string, self.on) = (None, None, true);
         self.attention = Attention::INTERRUPT;
+        self.window = false;
         let start = Start::of(entry);
         each!(mut self, guest => guest.load(&self.controls, &start));
         float::reset();
@@ -188,9 +189,34 @@ impl Vcpu {
         }
     }
 
-    /// What must be done before the guest goes on; an exit if it must not.
-    #[inline(never)]
+    /// What must be done before the guest goes on; an exit if it must not. Mostly nothing but an
+    /// interrupt of its local APIC may wait for it.
+    #[inline(always)]
     fn prepare(&mut self) -> Option<Exit> {
+        let usual = Attention::INTERRUPT.union(Attention::HALTED);
+        if !usual.contains(self.attention) || self.external.is_some() {
+            return self.prepare_rare();
+        }
+        let pending = self.apic.pending();
+        if let Some(vector) = pending
+            && each!(mut self, guest => guest.interrupt(vector))
+        {
+            // No other one that waits has a class above that of the highest.
+            self.apic.acknowledge(vector);
+            self.attention = Attention::empty();
+            self.set_window(false);
+            return None;
+        }
+        let halted = self.attention.contains(Attention::HALTED);
+        self.set_window(pending.is_some() && !halted);
+        self.attention.set(Attention::INTERRUPT, pending.is_some());
+        halted.then_some(Exit::Idle)
+    }
+
+    /// The same with anything else.
+    #[cold]
+    #[inline(never)]
+    fn prepare_rare(&mut self) -> Option<Exit> {
         if self.attention.contains(Attention::ACCESS) {
             self.attention.remove(Attention::ACCESS);
             return Some(self.next_access());
@@ -242,7 +268,7 @@ impl Vcpu {
             self.attention.remove(Attention::INTERRUPT);
         }
         let halted = self.attention.contains(Attention::HALTED);
-        each!(mut self, guest => guest.set_window(waits && (delivers || !halted)));
+        self.set_window(waits && (delivers || !halted));
         let nmi = self.attention.contains(Attention::NMI);
         each!(mut self, guest => guest.set_nmi_window(nmi));
         delivers
@@ -250,8 +276,22 @@ impl Vcpu {
 
     /// The interrupt that the guest takes now.
     fn deliverable(&self) -> Option<u8> {
-        let takes = self.rflags() & RFLAGS_IF != 0 && !self.in_shadow();
+        let takes = self.takes_interrupts();
         takes.then(|| self.external.or_else(|| self.apic.pending())).flatten()
+    }
+
+    /// Neither its flag nor its last instruction holds interrupts back.
+    fn takes_interrupts(&self) -> bool {
+        each!(self, guest => guest.takes_interrupts())
+    }
+
+    /// Whether it exits as soon as it takes interrupts.
+    #[inline(always)]
+    fn set_window(&mut self, wanted: bool) {
+        if wanted != self.window {
+            self.window = wanted;
+            each!(mut self, guest => guest.set_window(wanted));
+        }
     }
 
     fn in_shadow(&self) -> bool {
@@ -260,7 +300,7 @@ impl Vcpu {
 
     /// The window that [`Vcpu::deliver`] asked for is open.
     pub(super) fn window(&mut self) -> Exit {
-        each!(mut self, guest => guest.set_window(false));
+        self.set_window(false);
         self.attention.insert(Attention::INTERRUPT);
         if self.attention.contains(Attention::EXTERNAL) {
             // The shared devices must be asked for its vector.
@@ -285,7 +325,7 @@ impl Vcpu {
     }
 
     /// Takes what others posted; what a start-up asks for while it is off.
-    #[inline]
+    #[inline(always)]
     pub(super) fn merge(&mut self, posted: &Posted) -> Option<u8> {
         let Events { interrupts, nmi, init, startup } = self.apic.merge(posted);
         if interrupts {
@@ -312,7 +352,7 @@ impl Vcpu {
             return false;
         }
         self.attention.insert(Attention::EXTERNAL | Attention::INTERRUPT);
-        self.rflags() & RFLAGS_IF != 0 && !self.in_shadow()
+        self.takes_interrupts()
     }
 
     /// The 8259's vector is to be delivered.

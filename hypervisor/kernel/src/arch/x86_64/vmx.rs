@@ -10,7 +10,8 @@
 //! "VM Exits", "VMX Support for Address Translation".
 
 use super::state::{
-    CR0_PG, CR4_PAE, Controls, EFER_LMA, EFER_LME, Event, Segment, Start, exception, segment,
+    CR0_PG, CR4_PAE, Controls, EFER_LMA, EFER_LME, Event, RFLAGS_IF, Segment, Start, exception,
+    segment,
 };
 use super::sysreg::{rdmsr, wrmsr};
 use super::{control, time};
@@ -225,16 +226,36 @@ impl Guest {
 
     /// An exception's or interrupt's delivery begins when the guest is entered.
     /// An NMI whose delivery was interrupted is not blocked by itself.
+    #[inline(always)]
     pub(super) fn set_event(&mut self, event: Event) {
         if event.is_nmi() {
             let state = field::read(field::INTERRUPTIBILITY);
             field::write(field::INTERRUPTIBILITY, state & !IN_NMI);
         }
         field::write(field::ENTRY_EVENT, event.0 & 0xffff_ffff);
-        field::write(field::ENTRY_ERROR, event.0 >> 32);
+        if event.has_error() {
+            field::write(field::ENTRY_ERROR, event.0 >> 32);
+        }
+    }
+
+    /// Whether neither its flag nor the instruction before the next one holds interrupts back.
+    #[inline(always)]
+    pub(super) fn takes_interrupts(&self) -> bool {
+        self.rflags() & RFLAGS_IF != 0 && !self.in_shadow()
+    }
+
+    /// Delivers an interrupt, if it takes one now.
+    #[inline(always)]
+    pub(super) fn interrupt(&mut self, vector: u8) -> bool {
+        let takes = self.takes_interrupts();
+        if takes {
+            self.set_event(Event::interrupt(vector));
+        }
+        takes
     }
 
     /// Whether the instruction before the next one holds interrupts back.
+    #[inline(always)]
     pub(super) fn in_shadow(&self) -> bool {
         field::read(field::INTERRUPTIBILITY) & SHADOW != 0
     }
@@ -321,6 +342,7 @@ impl Guest {
         write_guest_cr4(cr4);
     }
 
+    #[inline(always)]
     pub(super) fn efer(&self) -> u64 {
         field::read(field::GUEST_EFER)
     }
@@ -362,6 +384,14 @@ impl Guest {
     pub(super) fn code_attributes(&self) -> u16 {
         let rights = field::read(field::GUEST_RIGHTS + 2 * segment::CS as u32);
         (rights & 0xff | rights >> 4 & 0xf00) as u16
+    }
+
+    /// Whether it runs 64-bit code.
+    #[inline(always)]
+    pub(super) fn in_64_bit_code(&self) -> bool {
+        const L: u64 = 1 << 13;
+        let rights = field::read(field::GUEST_RIGHTS + 2 * segment::CS as u32);
+        rights & L != 0 && self.efer() & EFER_LMA != 0
     }
 
     /// Privilege level.

@@ -2,7 +2,7 @@
 //! What the run loop and the decoders do with a guest's registers, and what is
 //! told of them when its partition stops.
 
-use super::super::fetch::View;
+use super::super::fetch::{Code, View};
 use super::super::state::{EFER_LMA, RFLAGS_VM, Segment, segment};
 use super::{Attention, Backend, Vcpu};
 use crate::console;
@@ -56,7 +56,7 @@ impl Vcpu {
     }
 
     /// How the guest translates now.
-    #[inline]
+    #[inline(always)]
     pub(in super::super) fn view(&self) -> View {
         each!(self, guest => View {
             cr0: guest.cr0(),
@@ -67,15 +67,21 @@ impl Vcpu {
         })
     }
 
-    /// The bytes of the next instruction, which the guest reads in this mode.
-    #[inline]
-    pub(in super::super) fn instruction(&self, mode: Mode) -> Option<([u8; 16], usize)> {
-        let rip = each!(self, guest => guest.rip());
-        let base = match mode {
-            Mode::Bits64 => return self.view().bytes(rip),
-            Mode::Bits32 | Mode::Bits16 => self.segment(segment::CS).base,
-        };
-        self.view().bytes(base.wrapping_add(rip) & 0xffff_ffff)
+    /// The first eight bytes of the next instruction in 64-bit code, if they are quickly told;
+    /// else zero, where [`Vcpu::instruction`] may find them.
+    #[inline(never)]
+    pub(in super::super) fn word(&self) -> u64 {
+        each!(self, guest => self.view().word(guest.rip()))
+    }
+
+    /// The next instruction, which the guest reads in this mode.
+    #[inline(never)]
+    pub(in super::super) fn instruction(&self, mode: Mode) -> Option<Code> {
+        let mut rip = each!(self, guest => guest.rip());
+        if mode != Mode::Bits64 {
+            rip = self.segment(segment::CS).base.wrapping_add(rip) & 0xffff_ffff;
+        }
+        self.view().code(rip)
     }
 
     /// The instruction is behind the guest.
@@ -89,10 +95,16 @@ impl Vcpu {
         });
     }
 
-    /// Ends a memory access.
+    /// Ends a memory access. A plain load's value fills its register: 32 bits clear the upper half.
     #[inline]
     pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
-        self.end_access(access, value);
+        if self.step.is_some() {
+            return self.end_access(access, value);
+        }
+        if access.direction == Direction::Read {
+            self.set(access.destination.register, value & access.size.mask());
+        }
+        self.advance();
     }
 
     /// Ends a port access: an IN's value reaches its register, the upper half of which

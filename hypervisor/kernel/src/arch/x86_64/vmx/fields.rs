@@ -86,14 +86,14 @@ pub(in super::super) const HOST_SYSENTER_ESP: u32 = 0x6c10;
 pub(in super::super) const HOST_SYSENTER_EIP: u32 = 0x6c12;
 pub(in super::super) const HOST_RIP: u32 = 0x6c16;
 
-/// Reads a field of the current VMCS.
+/// Reads a field of the current VMCS that this CPU has: one without is refused at start.
 #[inline(always)]
 pub(in super::super) fn read(field: u32) -> u64 {
     let value: u64;
     // SAFETY: `start_cpu` has turned VT-x on and `load` made a VMCS current; a field that the
-    // CPU does not have leaves the value as it is.
+    // CPU does not have would give some number.
     unsafe {
-        asm!("vmread {}, {}", inout(reg) 0_u64 => value, in(reg) u64::from(field),
+        asm!("vmread {}, {}", lateout(reg) value, in(reg) u64::from(field),
             options(nomem, nostack));
     }
     value
