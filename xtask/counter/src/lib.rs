@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A plugin for QEMU that counts what a hypervisor at EL2 does: exits by
-//! reason, instructions from each exit to the return into the guest, and
-//! instructions of each of its functions.
+//! A plugin for QEMU that counts what a hypervisor at EL2, or on a PC with AMD-V
+//! (`pc.rs`), does: exits by reason, instructions from each exit to the return
+//! into the guest, and instructions of each of its functions.
 //!
 //! ```text
 //! qemu-system-aarch64 -icount … -plugin libcounter.so,out=FILE,functions=FILE
 //! ```
 //! The functions' file has a line `START END NAME` for each, in hexadecimal and ascending.
-//! With `until=user` it reports when the first program at EL0 is about to run.
+//! With `until=user` it reports when a guest's first program is about to run.
 //! A **path** is what one CPU executes at EL2 from an exception vector for a
 //! lower level to ERET. The hypervisor runs with interrupts masked, so a path is
 //! also the time that interrupts wait; therefore it ends too where the
@@ -22,6 +22,7 @@
 //! is not instrumented and runs at full speed.
 
 mod counts;
+mod pc;
 mod qemu;
 
 use counts::{Counts, FUNCTIONS, Reason};
@@ -46,7 +47,7 @@ struct Settings {
     functions: Vec<Function>,
     /// Their names, and a last one for everything else.
     names: Vec<String>,
-    /// Report when the first block of EL0 is translated, and count no further.
+    /// Report when the first block of a program is translated, and count no further.
     until_user: bool,
 }
 
@@ -66,6 +67,7 @@ struct Registers {
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 static REGISTERS: OnceLock<Option<Registers>> = OnceLock::new();
+static PC: OnceLock<Option<pc::Registers>> = OnceLock::new();
 static COUNTS: Mutex<Counts> = Mutex::new(Counts::new());
 
 fn counts() -> MutexGuard<'static, Counts> {
@@ -155,7 +157,11 @@ fn registers() -> Option<&'static Registers> {
 /// Marks the instructions of a block that runs at EL2. A block is translated
 /// for one exception level, which is the CPU's at this moment.
 extern "C" fn translated(_: Id, block: *mut Block) {
-    let (Some(settings), Some(registers)) = (SETTINGS.get(), registers()) else { return };
+    let Some(settings) = SETTINGS.get() else { return };
+    if let Some(registers) = PC.get_or_init(pc::Registers::find) {
+        return pc::translated(block, settings, registers);
+    }
+    let Some(registers) = registers() else { return };
     match registers.state.read() >> 2 & 3 {
         0 if settings.until_user => return report(settings),
         2 => (),

@@ -65,6 +65,7 @@ unsafe extern "C" {
     );
     fn qemu_plugin_get_registers() -> *mut Array;
     fn qemu_plugin_read_register(handle: *mut Handle, to: *mut Array) -> c_int;
+    fn qemu_plugin_read_memory_vaddr(address: u64, to: *mut Array, len: usize) -> bool;
     fn g_byte_array_new() -> *mut Array;
     fn g_byte_array_free(array: *mut Array, with_data: c_int) -> *mut u8;
 }
@@ -103,6 +104,18 @@ impl Register {
             g_byte_array_free(array, 1);
             u64::from_le_bytes(bytes)
         }
+    }
+}
+
+/// Reads eight bytes where the CPU that runs this callback sees them.
+pub(crate) fn read_memory(address: u64) -> Option<u64> {
+    // SAFETY: the array is used by this call alone; QEMU fills it if it can, and says so.
+    unsafe {
+        let array = g_byte_array_new();
+        let read = qemu_plugin_read_memory_vaddr(address, array, 8) && (*array).len == 8;
+        let value = read.then(|| (*array).data.cast::<u64>().read_unaligned());
+        g_byte_array_free(array, 1);
+        value
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
 
-/// Why a path began: vector, exception class, detail.
+/// Why a path began: vector, exception class (on a PC 0x1000 and the exit code), detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Reason {
     vector: u64,
@@ -26,7 +26,7 @@ pub(super) struct Cpu {
     paths: BTreeMap<Reason, BTreeMap<u64, u64>>,
 }
 
-/// What one machine did at EL2.
+/// What one machine's hypervisor did.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     /// Instructions before the first guest.
@@ -123,6 +123,11 @@ impl Counts {
         exits.flat_map(|(_, lengths)| lengths).map(|(length, count)| length * count).sum()
     }
 
+    /// Instructions of all paths: of exits, and what follows a look for interrupts.
+    pub(super) fn all(&self) -> u64 {
+        self.paths().flat_map(|(_, lengths)| lengths).map(|(length, count)| length * count).sum()
+    }
+
     /// The paths of all CPUs.
     fn paths(&self) -> impl Iterator<Item = (&Reason, &BTreeMap<u64, u64>)> {
         self.cpus.iter().flat_map(|cpu| &cpu.paths)
@@ -157,6 +162,14 @@ impl std::fmt::Display for Reason {
             (_, 0x18) => write!(f, "register {}", Register(self.detail)),
             (_, 0x20) => write!(f, "fetch from {:#x}", self.detail),
             (_, 0x24) => write!(f, "{}", Page(self.detail)),
+            (_, 0x1064) => f.write_str("interrupt window"),
+            (_, 0x1072) => f.write_str("CPUID"),
+            (_, 0x1078) => f.write_str("HLT"),
+            (_, 0x107b) => write!(f, "port {:#x}", self.detail),
+            (_, 0x107c) => write!(f, "MSR {:#x}", self.detail),
+            (_, 0x1081) => f.write_str("hypercall"),
+            (_, 0x1400) => write!(f, "{}", PcPage(self.detail)),
+            (_, class @ 0x1000..) => write!(f, "exit {:#x}", class - 0x1000),
             (_, class) => write!(f, "exception class {class:#x}"),
         }
     }
@@ -177,7 +190,7 @@ impl std::fmt::Display for Register {
     }
 }
 
-/// A guest's page, by the device that `abi::platform` has there.
+/// A guest's page on Arm, by the device that `abi::platform` has there.
 struct Page(u64);
 
 impl std::fmt::Display for Page {
@@ -192,6 +205,20 @@ impl std::fmt::Display for Page {
             page => return write!(f, "memory at {page:#x}"),
         };
         f.write_str(name)
+    }
+}
+
+/// The same on a PC.
+struct PcPage(u64);
+
+impl std::fmt::Display for PcPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use abi::platform::pc::{IO_APIC, LOCAL_APIC};
+        match self.0 {
+            LOCAL_APIC => f.write_str("local APIC"),
+            IO_APIC => f.write_str("I/O APIC"),
+            page => write!(f, "memory at {page:#x}"),
+        }
     }
 }
 
@@ -215,6 +242,16 @@ mod tests {
         assert_eq!(counts.longest(), Some((8349, "work between guests".to_owned())));
         assert_eq!(counts.busiest(1), [("main", 50)]);
         assert_eq!(counts.interrupts(0), BTreeMap::from([(106, 7), (328, 1)]));
+    }
+
+    #[test]
+    fn a_pc_s_exits_have_names() {
+        let text = "entry 1\ncpu 1 9 1\npath 0 1072 0 250 2\npath 0 107b 3f8 300 1\n\
+                    path 0 1400 fee00000 390 1\npath 1 1060 0 40 1\npath 4 0 0 200 1\npath 0 1014 0 80 1\n";
+        let counts = Counts::parse(text).unwrap();
+        let names: Vec<String> = counts.reasons().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["CPUID", "exit 0x14", "interrupt", "local APIC", "port 0x3f8"]);
+        assert_eq!(counts.all(), 2 * 250 + 300 + 390 + 40 + 200 + 80);
     }
 
     #[test]

@@ -118,6 +118,9 @@ fn measure(lab: &mut Lab, on: &str, extent: Extent) -> Result<Measured> {
     let mut measured = Measured::default();
     if on != ARM {
         pc::measure(lab, on, &mut measured)?;
+        if extent != Extent::Quick {
+            pc::measure_linux(lab, on, &mut measured)?;
+        }
         return Ok(measured);
     }
     payload::measure(lab, &mut measured)?;

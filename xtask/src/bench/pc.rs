@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The rows of the payload `guests/bench-pc` on one of a PC's emulators, and
-//! sizes. QEMU can start the payload bare too; Bochs has no loader for it.
+//! The rows of the payload `guests/bench-pc` on one of a PC's emulators, sizes,
+//! and on QEMU what Linux's boot asks for. QEMU can start the payload bare too;
+//! Bochs has no loader for it, and is too slow for Linux here.
 //!
 //! With one CPU each tick is one instruction. Bochs runs two CPUs in turn by
 //! [`TURN`] instructions, so what needs two of them is measured apart.
@@ -16,6 +17,7 @@ use crate::product::Product;
 use crate::scenario::format::Boot;
 use anyhow::{Result, ensure};
 use std::path::Path;
+use std::process::Command;
 
 /// The fewest instructions that Bochs lets each of several CPUs run in its turn.
 const TURN: i64 = 5;
@@ -27,6 +29,10 @@ const PAIR: [&str; 2] = ["ipi-one-way", "ipi-round-trip"];
 const LOOP: (&str, i64) = ("self-ten-million", 10_000_002);
 /// Memory of the machines.
 const MEMORY: &str = "512M";
+/// What Linux's first program says.
+const LINUX_READY: &str = "[linux] linux: ";
+/// How many reasons of exits are told of.
+const REASONS: usize = 16;
 
 /// Measures the payload on the emulator of this name.
 pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Result<()> {
@@ -49,6 +55,32 @@ pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Resul
         let launch = launch(emulator, &payload, 2)?;
         measured.bare = checked(&play(&launch, &run(&what))?, &what)?;
     }
+    Ok(())
+}
+
+/// Boots Debian's kernel where the plugin can watch: its exits, and the longest path.
+pub(super) fn measure_linux(lab: &mut Lab, on: &str, measured: &mut Measured) -> Result<()> {
+    let product = lab.build("pc-linux")?;
+    let emulator = product.emulator(Some(on))?;
+    if emulator.kind != Kind::Qemu {
+        return Ok(());
+    }
+    let mut launch = machine(emulator, &product, 1)?;
+    let what = format!("Linux on {on}");
+    let run = Run { cpus: 1, until: Some(LINUX_READY), until_user: true, ..run(&what) };
+    let command = std::mem::replace(&mut launch.command, Command::new(""));
+    let (_, counts) = lab.watch(&product, command, &run)?;
+    let (exits, interrupts) = counts.exits();
+    measured.ours.insert("linux-exits".to_owned(), figure(exits));
+    measured.ours.insert("linux-interrupts".to_owned(), figure(interrupts));
+    measured.ours.insert("linux-spent".to_owned(), figure(counts.all()));
+    let reasons = counts.reasons();
+    let (most, rest) = reasons.split_at(reasons.len().min(REASONS));
+    let mut told: Vec<String> =
+        most.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    told.push(format!("others {}", rest.iter().map(|(_, count)| count).sum::<u64>()));
+    measured.notes.push(format!("exits while Linux boots: {}", told.join(", ")));
+    lab.longest(measured);
     Ok(())
 }
 
