@@ -14,6 +14,9 @@ const CPUS: usize = 9;
 /// [`Reason::vector`] of what follows a look for interrupts.
 const AFTER_LOOK: u64 = 4;
 
+/// Most instructions from one ISB to the next of a loop that does nothing but wait.
+const TURN: u64 = 8;
+
 /// Which CPU runs, as an index.
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 /// Instructions at EL2, by CPU. One thread writes, so relaxed loads and stores lose nothing.
@@ -48,6 +51,8 @@ struct Cpu {
     identity: u64,
     /// Why the current path began and the count at that moment.
     open: Option<(Reason, u64)>,
+    /// Where the last ISB was, and the count at that moment.
+    turn: (usize, u64),
     /// Count at the first ERET.
     boot: Option<u64>,
     /// How often each path length occurred, by reason.
@@ -75,7 +80,8 @@ impl Counts {
         }
         let known = self.cpus.iter().position(|cpu| cpu.identity == identity);
         let index = known.unwrap_or_else(|| {
-            self.cpus.push(Cpu { identity, open: None, boot: None, paths: BTreeMap::new() });
+            let paths = BTreeMap::new();
+            self.cpus.push(Cpu { identity, open: None, turn: (0, 0), boot: None, paths });
             self.cpus.len() - 1
         });
         CURRENT.store(index, Relaxed);
@@ -114,6 +120,17 @@ impl Counts {
         self.leave(false);
         if self.entry.is_some() {
             self.enter(Reason { vector: AFTER_LOOK, class: 0, detail: 0 });
+        }
+    }
+
+    /// An ISB at this address. If the last one was the same, that was a turn of waiting for
+    /// another CPU, which is no part of the path.
+    pub(crate) fn waits(&mut self, address: usize) {
+        let Some((cpu, executed)) = self.current() else { return };
+        let (last, at) = std::mem::replace(&mut cpu.turn, (address, executed));
+        if let (true, Some((_, since))) = (last == address && executed - at <= TURN, &mut cpu.open)
+        {
+            *since += executed - at;
         }
     }
 

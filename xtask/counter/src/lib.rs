@@ -16,8 +16,11 @@
 //! the first ERET is boot and no path.
 //!
 //! With `-icount` QEMU runs its CPUs in turn on one thread, so the counters
-//! need no locks. CPUs are told apart by TPIDR_EL2, which a hypervisor keeps
-//! different on each; they are numbered in the order in which they set it.
+//! need no locks. And so a CPU that waits for another's lock would wait for all of
+//! its own turn, while the other stands still: the turns of a waiting loop, which
+//! are told by their ISB (Rust's spin hint), are no part of a path. CPUs are told
+//! apart by TPIDR_EL2, which a hypervisor keeps different on each; they are
+//! numbered in the order in which they set it.
 //! The file is lines of words, read by `xtask/src/bench/counts.rs`. Guest code
 //! is not instrumented and runs at full speed.
 
@@ -34,6 +37,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 const ERET: u32 = 0xd69f_03e0;
 const WFI: u32 = 0xd503_207f;
 const MRS_ISR: u32 = 0xd538_c100;
+/// What a loop that waits for another CPU has in it.
+const ISB: u32 = 0xd503_3fdf;
 const REGISTER: u32 = 0x1f;
 /// First vector for exceptions from a lower level in AArch64, and their spacing.
 const LOWER: u64 = 0x400;
@@ -182,6 +187,7 @@ extern "C" fn translated(_: Id, block: *mut Block) {
         match instruction.encoding() {
             ERET => instruction.call(leave, 1),
             WFI => instruction.call(leave, 0),
+            ISB => instruction.call(waits, address as usize),
             other if other & !REGISTER == MRS_ISR => instruction.call(look, 0),
             _ => (),
         }
@@ -225,6 +231,11 @@ fn synchronous(registers: &Registers) -> (u64, u64) {
 /// Runs on ERET (the data is one) and WFI at EL2, after they are counted.
 extern "C" fn leave(_: c_uint, returns: *mut c_void) {
     counts().leave(returns.addr() == 1);
+}
+
+/// Runs on ISB at EL2, after it is counted; the data is its address.
+extern "C" fn waits(_: c_uint, address: *mut c_void) {
+    counts().waits(address.addr());
 }
 
 /// Runs on a read of ISR_EL1 at EL2.
