@@ -218,6 +218,14 @@ pub struct PartitionRecord {
     pub entry: U64,
     /// Value of x0 (a device tree's guest address) or of EBX at entry.
     pub argument: U64,
+    /// Ends after which it is started again: bit N for the [`crate::mailbox::state::Why`] with number N.
+    pub restart_on: U32,
+    /// How often within that time, at most [`crate::mailbox::policy::MOST_RESTARTS`].
+    pub restart_max: U32,
+    /// That time, in nanoseconds.
+    pub restart_within_ns: U64,
+    /// From an end to the next start, in nanoseconds.
+    pub restart_backoff_ns: U64,
     /// Its vCPUs, in order, in the cpus table.
     pub cpus: Span,
     /// What is copied before it starts, in the segments table.

@@ -10,6 +10,7 @@ use crate::console;
 use crate::cpu::{Cpu, end_machine};
 use crate::interrupt::move_focus;
 use crate::partition::{Memory, Partition, Parts, Segment};
+use crate::restart::Restart;
 use abi::bundle::Bundle;
 use abi::machine;
 use abi::placement::{self, Purpose, Request, Reserved};
@@ -195,6 +196,7 @@ fn build_one(
         platform: Platform::new(vcpus.len(), record.intids.get(), lines, has_flash),
         channels: channels.into(),
         bells: vcpus.iter().map(|record| Bell::new(record.cpu.get())).collect(),
+        restart: Restart::new(record),
     }))
 }
 

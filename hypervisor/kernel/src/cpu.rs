@@ -7,12 +7,13 @@
 //! knows of none of them.
 
 use crate::arch::{self, Vcpu};
-use crate::bell::Wish;
+use crate::bell::{Bell, Wish};
 use crate::console;
 use crate::interrupt;
 use crate::partition::{End, Partition, Phase};
 use crate::run::{Next, run, switched_off};
 use crate::work::{Step, Work};
+use abi::mailbox::policy::Fate;
 use alloc::vec::Vec;
 
 /// A vCPU and its place on a CPU.
@@ -135,11 +136,7 @@ impl Seat {
         }
         let wishes = bell.take(Wish::CONTROL) & Wish::CONTROL;
         if wishes.contains(Wish::STOP) {
-            // The last words of a guest may be an unfinished line.
-            self.partition.platform.terminal_deadline(&mut self.vcpu, self.partition);
-            self.park();
-            bell.close();
-            self.partition.parked(self.vcpu.index());
+            self.stop(bell);
         } else if wishes.contains(Wish::START)
             && let Some((entry, argument)) = bell.started()
         {
@@ -149,6 +146,19 @@ impl Seat {
         }
         if wishes.contains(Wish::WORK) {
             self.work = Some(Work::new(self.partition.phase()));
+        }
+    }
+
+    /// The partition ends: the vCPU is parked. Never inlined, because it would cost the loop.
+    #[cold]
+    #[inline(never)]
+    fn stop(&mut self, bell: &Bell) {
+        // The last words of a guest may be an unfinished line.
+        self.partition.platform.terminal_deadline(&mut self.vcpu, self.partition);
+        self.park();
+        bell.close();
+        if let Some(fate) = self.partition.parked(self.vcpu.index()) {
+            tell(self.partition, fate);
         }
     }
 
@@ -169,6 +179,7 @@ impl Seat {
     }
 
     /// One step of zeroing or copying; after the last, the partition starts or has ended.
+    #[inline(never)]
     fn work_on(&mut self) {
         let Some(work) = self.work.as_mut() else { return };
         if self.partition.phase() == Phase::Ended {
@@ -179,6 +190,7 @@ impl Seat {
         match work.step(self.partition) {
             Step::More => {}
             Step::Cleaned => self.work = None,
+            Step::Filled if !self.partition.restart.is_due() => arch::wait(),
             Step::Filled => {
                 self.work = None;
                 self.partition.start();
@@ -209,12 +221,29 @@ impl Partition {
     }
 }
 
-/// A partition has ended; with the last one the machine ends.
-fn finish(partition: &Partition) {
+/// What became of a partition that is parked, where that is not told later.
+fn tell(partition: &Partition, fate: Fate) {
+    match fate {
+        Fate::Again(_) if partition.how() != End::Restart => say_how(partition),
+        Fate::GivenUp(_) => {
+            let (name, max) = (partition.name, partition.restart.max());
+            console::say(format_args!("{name}: given up after {max} restarts"));
+        }
+        Fate::Again(_) | Fate::Off | Fate::Failed => {}
+    }
+}
+
+/// How a partition ended.
+fn say_how(partition: &Partition) {
     match partition.how() {
         End::Fault(why) => console::say(format_args!("{}: stopped: {why}", partition.name)),
         End::Off | End::Restart => console::say(format_args!("{}: off", partition.name)),
     }
+}
+
+/// A partition has ended; with the last one the machine ends.
+fn finish(partition: &Partition) {
+    say_how(partition);
     if partition.wiped() {
         end_machine();
     }

@@ -24,6 +24,7 @@ pub mod interrupt;
 pub mod loader;
 pub mod memory;
 pub mod partition;
+pub mod restart;
 pub mod run;
 pub mod shared;
 pub mod terminal;

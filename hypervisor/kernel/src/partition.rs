@@ -5,7 +5,7 @@
 //!            prepared                 end(how)              all CPUs parked
 //!  Filling ------------> Running ------------------> Ending ----------------+
 //!     ^                                                                     |
-//!     +------------------------- restart -----------------------------------+
+//!     +---------------- restart, or as its policy says ---------------------+
 //!                                                                           |
 //!                            Ended <--------- Wiping <---- off or fault ----+
 //! ```
@@ -18,6 +18,8 @@ use crate::arch::{self, Platform, Stage2};
 use crate::bell::{Bell, NotOff, Wish};
 use crate::channel::Port;
 use crate::fault::Why;
+use crate::restart::Restart;
+use abi::mailbox::policy::Fate;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use paging::{GuestPhys, HostPhys};
@@ -98,6 +100,8 @@ pub struct Partition {
     pub channels: Box<[Port]>,
     /// What other CPUs may do to its vCPUs.
     pub bells: Box<[Bell]>,
+    /// Whether it is started again when it has ended.
+    pub restart: Restart,
     phase: AtomicU8,
     how: AtomicU8,
     parked: AtomicU32,
@@ -133,6 +137,8 @@ pub struct Parts {
     pub channels: Box<[Port]>,
     /// See [`Partition::bells`].
     pub bells: Box<[Bell]>,
+    /// See [`Partition::restart`].
+    pub restart: Restart,
 }
 
 impl Partition {
@@ -140,8 +146,18 @@ impl Partition {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         arch::shared().alive.fetch_add(1, Ordering::Relaxed);
-        let Parts { name, index, memory, segments, entry, stage2, platform, channels, bells } =
-            parts;
+        let Parts {
+            name,
+            index,
+            memory,
+            segments,
+            entry,
+            stage2,
+            platform,
+            channels,
+            bells,
+            restart,
+        } = parts;
         Self {
             name,
             index,
@@ -152,6 +168,7 @@ impl Partition {
             platform,
             channels,
             bells,
+            restart,
             phase: AtomicU8::new(Phase::Filling as u8),
             how: AtomicU8::new(NEVER),
             parked: AtomicU32::new(0),
@@ -221,23 +238,26 @@ impl Partition {
     }
 
     /// Called by the CPU of vCPU `vcpu` when it has parked it. The last one
-    /// hands the memory over.
-    pub fn parked(&self, vcpu: usize) {
+    /// hands the memory over, and is told what becomes of the partition.
+    pub fn parked(&self, vcpu: usize) -> Option<Fate> {
         let mine = 1u32.checked_shl(vcpu as u32).unwrap_or(0);
         // Acquire and release: the last to park sees what all others did to the partition.
         let before = self.parked.fetch_or(mine, Ordering::AcqRel);
         if before | mine != self.everyone() || before & mine != 0 {
-            return;
+            return None;
         }
         self.parked.store(0, Ordering::Relaxed);
         self.running.store(0, Ordering::Relaxed);
-        let next = if self.how() == End::Restart { Phase::Filling } else { Phase::Wiping };
-        if self.advance(Phase::Ending, next) {
+        let fate = self.restart.decide(self.how());
+        let next = if matches!(fate, Fate::Again(_)) { Phase::Filling } else { Phase::Wiping };
+        let goes_on = self.advance(Phase::Ending, next);
+        if goes_on {
             for bell in &self.bells {
                 bell.open();
             }
             self.ring(1, Wish::WORK);
         }
+        goes_on.then_some(fate)
     }
 
     /// Goes on to the next phase; false if it was abandoned meanwhile. Acquire

@@ -43,14 +43,32 @@ record! {
         idle: Option<Told<Idle>>,
         /// `shared`: threads of a core may be in another partition that says so too.
         smt: Option<Told<Smt>>,
+        /// When it is started again after it has ended; otherwise only when it restarts itself.
+        restart: Option<Told<RestartFile>>,
     }
     reserved {
         "mailbox" => "the mailbox comes with a later version",
-        "restart" => "restart policies come with a later version; a guest restarts itself by PSCI SYSTEM_RESET",
         "watchdog" => "watchdogs come with a later version",
         "depends" => "dependencies come with a later version; all partitions start together",
         "start" => "manual start comes with a later version; all partitions start together",
         "interrupts" => "direct interrupts come with a later version; all go through the hypervisor",
+    }
+}
+
+record! {
+    /// When a partition is started again.
+    RestartFile is "restart of partition" {
+        /// Ends after which it is.
+        on: Vec<EndWord>,
+        /// How often within that time; then it stays ended. 1 to 16.
+        max: At<u32>,
+        /// That time.
+        within: At<Duration>,
+        /// From an end to the next start; none if left out.
+        backoff: Option<Duration>,
+    }
+    reserved {
+        "else" => "rebooting the machine comes with a later version; a partition that fails too often stays ended",
     }
 }
 
@@ -133,6 +151,16 @@ words! {
     Smt {
         /// Another partition.
         Shared = "shared",
+    }
+}
+
+words! {
+    /// How a partition ended.
+    EndWord {
+        /// It could not go on.
+        Crash = "crash",
+        /// It switched itself off.
+        Off = "off",
     }
 }
 

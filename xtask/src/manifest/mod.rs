@@ -110,6 +110,19 @@ pub struct Image {
     pub mode: u32,
 }
 
+/// When a partition is started again after it has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Restart {
+    /// Bit N: after an end for the cause with number N, as `abi` numbers them.
+    pub on: u32,
+    /// How often within that time.
+    pub max: u32,
+    /// That time, in nanoseconds.
+    pub within: u64,
+    /// From an end to the next start, in nanoseconds.
+    pub backoff: u64,
+}
+
 /// A partition.
 #[derive(Clone, Debug)]
 pub struct Partition {
@@ -129,6 +142,8 @@ pub struct Partition {
     pub trap_idle: bool,
     /// Whether threads of its cores may be in another partition.
     pub smt_shared: bool,
+    /// When it is started again.
+    pub restart: Restart,
     /// Interrupts that its distributor shows.
     pub intids: u32,
     /// Its devices.

@@ -3,12 +3,13 @@
 
 use std::fmt::Write;
 
+use abi::mailbox::state::Why;
 use abi::placement::{Purpose, Request};
 use abi::range::Range;
 
 use super::board::Device;
 use super::units::{Duration, Size};
-use super::{Channel, Guest, ImageKind, Manifest, Partition};
+use super::{Channel, Guest, ImageKind, Manifest, Partition, Restart};
 
 /// The report.
 pub fn render(manifest: &Manifest) -> String {
@@ -98,10 +99,23 @@ fn write_partition(
             if interrupts.is_empty() { "none".to_owned() } else { interrupts.join(", ") };
         writeln!(out, "  {:<10} {}, interrupts {interrupts}", "device", device_shown(device))?;
     }
+    if let Some(restart) = restart(&partition.restart) {
+        writeln!(out, "  {:<10} {restart}", "restart")?;
+    }
     Ok(())
 }
 
 /// A device with its registers, or with its ports if it has no registers.
+/// When a partition is started again; none if never.
+fn restart(restart: &Restart) -> Option<String> {
+    let causes = Why::ALL.iter().filter(|why| restart.on >> why.number() & 1 != 0);
+    let causes: Vec<_> = causes.map(|why| why.word()).collect();
+    let (within, backoff) = (Duration(restart.within), Duration(restart.backoff));
+    let after = causes.join(" and ");
+    (!causes.is_empty())
+        .then(|| format!("after {after}, {} times in {within}, after {backoff}", restart.max))
+}
+
 fn device_shown(device: &Device) -> String {
     if device.registers.size == 0 {
         return ports_shown(device.ports, &device.name);

@@ -7,6 +7,8 @@
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
+use abi::mailbox::policy::MOST_RESTARTS;
+use abi::mailbox::state::Why;
 use abi::platform::{CHANNEL_REGISTERS_STRIDE, Platform};
 use abi::range::{PAGE, Range};
 use abi::records;
@@ -15,13 +17,13 @@ use abi::refusal::Rule;
 use super::board::{Arch, Board, Device, Iommu};
 use super::cures::cure;
 use super::file::{
-    ChannelFile, Dma, GuestFile, Idle, ImageFile, ImageKind, ManifestFile, MemoryFile, MemoryTable,
-    PartitionFile, Smt,
+    ChannelFile, Dma, EndWord, GuestFile, Idle, ImageFile, ImageKind, ManifestFile, MemoryFile,
+    MemoryTable, PartitionFile, RestartFile, Smt,
 };
 use super::mistake::Kind;
 use super::read::{At, Named, Reader, nearest};
 use super::units::Size;
-use super::{Channel, End, Folders, Guest, Image, Partition, Spans};
+use super::{Channel, End, Folders, Guest, Image, Partition, Restart, Spans};
 
 /// Shortest time between two interrupts of a channel that does not say, in nanoseconds.
 const INTERVAL_NS: u64 = 100_000;
@@ -96,6 +98,29 @@ fn check_name(name: &At<String>, reader: &mut Reader) {
     }
 }
 
+/// A restart policy with its numbers in bounds.
+fn restart(file: &RestartFile, reader: &mut Reader) -> Restart {
+    let most = MOST_RESTARTS as u32;
+    if !(1..=most).contains(&file.max.value) {
+        let message = format!("{} restarts, at least 1 and at most {most}", file.max.value);
+        reader.wrong_value(file.max.span.clone(), message, "write a number from 1 to 16");
+    }
+    if file.within.value.0 == 0 {
+        let message = "no time in which restarts are counted";
+        reader.wrong_value(file.within.span.clone(), message, "write a time such as \"60 s\"");
+    }
+    let why = |word: &EndWord| match word {
+        EndWord::Crash => Why::Crash,
+        EndWord::Off => Why::Off,
+    };
+    Restart {
+        on: file.on.iter().fold(0, |all, word| all | 1 << why(word).number()),
+        max: file.max.value,
+        within: file.within.value.0,
+        backoff: file.backoff.map_or(0, |time| time.0),
+    }
+}
+
 /// What stands for memory whose mistake was told: too little to be in anybody's way.
 fn no_memory() -> At<MemoryFile> {
     let table = MemoryTable { size: Size(PAGE), guest: None, host: None, identity: None };
@@ -134,6 +159,11 @@ impl Scope<'_> {
             unprotected_dma: dma.is_some(),
             trap_idle: file.idle.as_ref().is_some_and(|told| told.0 == Some(Idle::Trap)),
             smt_shared: file.smt.as_ref().is_some_and(|told| told.0 == Some(Smt::Shared)),
+            restart: file
+                .restart
+                .as_ref()
+                .and_then(|told| told.0.as_ref())
+                .map_or_else(Restart::default, |file| restart(file, reader)),
             intids: shown(platform, last),
             cmdline: file
                 .cmdline

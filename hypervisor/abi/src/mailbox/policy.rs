@@ -72,7 +72,8 @@ pub enum Fate {
 /// When a partition was restarted by its policy.
 #[derive(Clone, Debug)]
 pub struct History {
-    times: [Option<u64>; MOST_RESTARTS],
+    /// One past each time, so that zero is never.
+    times: [u64; MOST_RESTARTS],
     next: usize,
 }
 
@@ -80,14 +81,14 @@ impl History {
     /// Never.
     #[must_use]
     pub const fn new() -> Self {
-        Self { times: [None; MOST_RESTARTS], next: 0 }
+        Self { times: [0; MOST_RESTARTS], next: 0 }
     }
 
     /// How many more restarts a policy allows at a time.
     #[must_use]
     pub fn left(&self, policy: &Policy, now: u64) -> usize {
-        let counts = |time: &&u64| now.saturating_sub(**time) < policy.within;
-        let recent = self.times.iter().flatten().filter(counts).count();
+        let counts = |past: &&u64| **past > now.saturating_sub(policy.within) && **past != 0;
+        let recent = self.times.iter().filter(counts).count();
         policy.max.min(MOST_RESTARTS).saturating_sub(recent)
     }
 
@@ -112,7 +113,7 @@ impl History {
 
     fn count(&mut self, now: u64) {
         if let Some(place) = self.times.get_mut(self.next) {
-            *place = Some(now);
+            *place = now.saturating_add(1);
         }
         self.next = self.next.wrapping_add(1) % MOST_RESTARTS;
     }

@@ -15,5 +15,6 @@ mod maintenance;
 mod panics;
 mod power;
 mod races;
+mod restart;
 mod rig;
 mod terminal;
