@@ -28,6 +28,7 @@ use abi::range::{PAGE, Range};
 
 use super::elf;
 use super::guest::{Reduced, Source, Trouble};
+use super::unpack::unpack;
 use crate::manifest::board::Arch;
 use crate::manifest::mistake::Kind;
 use crate::manifest::units::Size;
@@ -127,14 +128,16 @@ impl Reducer<'_> {
         Ok(Reduced { segments, entry: TRAMPOLINE, argument: INFO, rom_size: 0 })
     }
 
-    /// An executable with a PVH note, or any file with a multiboot header.
+    /// An executable with a PVH note, or any file with a multiboot header; both may be
+    /// compressed, as boot loaders unpack them too.
     fn elf(&self) -> Result<Reduced, Trouble> {
-        let header = Multiboot::find(self.source.image);
+        let image = unpack(self.source.image)?;
+        let header = Multiboot::find(&image);
         if let Some(loads) = header.as_ref().and_then(|header| header.loads.as_ref()) {
-            let (segment, taken, entry) = loads.cut(self.source.image)?;
+            let (segment, taken, entry) = loads.cut(&image)?;
             return self.multiboot(vec![segment], &[taken], entry);
         }
-        let file = elf::read(self.source.image, Arch::X86_64)?;
+        let file = elf::read(&image, Arch::X86_64)?;
         let taken: Vec<Range> = file.loads.iter().map(elf::Load::range).collect();
         let filled = file.loads.iter().filter(|load| !load.bytes.is_empty());
         let segments = filled.map(|load| (load.place, load.bytes.to_vec())).collect();
