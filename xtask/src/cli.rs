@@ -5,7 +5,7 @@ use crate::failure;
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
 use crate::workspace::Workspace;
-use crate::{audit, bench, explain, paper, run, suite};
+use crate::{audit, bench, compatibility, explain, paper, run, suite};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -55,6 +55,9 @@ enum Verb {
     /// Say in words why VT-x refused to enter a guest, from a console's log.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Arguments),
+    /// Write the table of guests by emulator anew, from the scenarios.
+    #[command(after_help = compatibility::EXAMPLES)]
+    Compatibility,
     /// Show what a careful reader looks for: unsafe blocks, long files and functions, sizes.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Arguments),
@@ -85,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         Verb::Test(arguments) => suite::run(&workspace, &installer, arguments),
         Verb::Bench(arguments) => bench::run(&workspace, &installer, arguments),
         Verb::Explain(arguments) => explain::run(arguments),
+        Verb::Compatibility => compatibility::run(&workspace),
         Verb::Audit(arguments) => audit::run(&workspace, &installer, arguments),
     }
 }

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bench;
 pub mod cargo;
 pub mod cli;
+pub mod compatibility;
 pub mod emulator;
 pub mod explain;
 pub mod failure;
