@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 use anyhow::Result;
 use figures::Figures;
 use lab::Lab;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use table::Table;
 
 /// Examples for the help.
@@ -142,12 +142,27 @@ pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Resul
     for on in EMULATORS {
         let table = Table::read(workspace, on)?;
         if table.tests().iter().any(|name| name.contains(filter)) {
+            if let Some(why) = pc::uncounted(installer, on)? {
+                all = all.and(skip(&table, &why, filter));
+                continue;
+            }
             let mut lab = Lab::open(workspace, installer)?;
             let measured = measure(&mut lab, on, Extent::Tests)?;
             all = all.and(compare(&table, &measured, &figures::recorded(workspace, on)?, filter));
         }
     }
     Ok(all)
+}
+
+/// Every row by its name, skipped.
+fn skip(table: &Table, why: &str, filter: &str) -> Tally {
+    let mut all = Tally::default();
+    for name in table.tests().iter().filter(|name| name.contains(filter)) {
+        tell(Tally::SKIPPED, name, Duration::ZERO);
+        explain(why);
+        all = all.and(Tally::SKIPPED);
+    }
+    all
 }
 
 /// Holds what was measured against budgets and recorded figures.

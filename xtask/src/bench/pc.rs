@@ -13,6 +13,8 @@ use super::payload::{checked, memory, rows};
 use crate::emulator::launch::Launch;
 use crate::emulator::table::{Emulator, Kind, Options};
 use crate::manifest::board::Arch;
+use crate::packages::{BOCHS, Installer};
+use crate::process;
 use crate::product::Product;
 use crate::scenario::format::Boot;
 use anyhow::{Result, ensure};
@@ -33,6 +35,20 @@ const MEMORY: &str = "512M";
 const LINUX_READY: &str = "[linux] linux: ";
 /// How many reasons of exits are told of.
 const REASONS: usize = 16;
+
+/// Why nothing can be measured there: of Bochs's releases only 2.7 is known to tick once for
+/// each instruction, 3.0 does not.
+pub(super) fn uncounted(installer: &Installer, on: &str) -> Result<Option<String>> {
+    if !on.starts_with("bochs") {
+        return Ok(None);
+    }
+    installer.need(&[&BOCHS])?;
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${Version}", "bochs"]);
+    let version = process::output(&mut query)?;
+    let counts = version.starts_with("2.7");
+    Ok((!counts).then(|| format!("Bochs {version} does not tick once for each instruction")))
+}
 
 /// Measures the payload on the emulator of this name.
 pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Result<()> {
