@@ -175,8 +175,8 @@ pub struct Scenario {
     /// Words that stand for `{each}` in turn; each is a system of its own.
     #[serde(default)]
     pub each: Vec<String>,
-    /// Assembly files in the folder, without `.S`: `NAME.elf` and `NAME.bin` are
-    /// made of them beside the manifest, as images from outside.
+    /// Assembly files by their way from the folder, without `.S`: `NAME.elf` and
+    /// `NAME.bin` are made of them beside the manifest, as images from outside.
     #[serde(default)]
     pub assemble: Vec<String>,
     /// Emulators of the board, each one run; its first if empty.

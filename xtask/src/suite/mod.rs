@@ -117,8 +117,8 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let Parts { all, times } = parts;
     if all.is_empty() {
         return Err(mistake(format!(
-            "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE and \
-             scenario/NAME, with NAME a folder in tests/scenarios"
+            "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE, \
+             bench/EMULATOR/ROW and scenario/NAME, with NAME a folder in tests/scenarios"
         )));
     }
     eprintln!("{}, together {:.0} s", times.join(", "), started.elapsed().as_secs_f64());
