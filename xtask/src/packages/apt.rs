@@ -34,7 +34,7 @@ pub(super) struct Archives {
 impl Archives {
     /// Reads them from the machine's configuration.
     pub(super) fn find(cache: &Path) -> Result<Self> {
-        let codename = codename(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
+        let codename = release()
             .filter(|_| process::which("apt-get").is_some())
             .ok_or_else(|| mistake("this machine is not a Debian: install the packages by hand"))?;
         let mut suites = parse(&process::output(&mut targets())?);
@@ -93,7 +93,12 @@ fn parse(targets: &str) -> BTreeSet<(String, String)> {
     targets.lines().filter_map(row).collect()
 }
 
-/// The release's name in /etc/os-release, if it is a Debian.
+/// The name of this machine's release, if it is a Debian.
+pub fn release() -> Option<String> {
+    codename(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
+}
+
+/// The release's name in the text of /etc/os-release, if it is a Debian.
 fn codename(os_release: &str) -> Option<String> {
     let value = |key: &str| {
         let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
@@ -217,8 +222,7 @@ fn as_root() -> Result<Command> {
 
 /// What a person types to install the packages by hand.
 pub(super) fn hint(tools: &[&Tool]) -> String {
-    let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let backports = codename(&os_release).as_deref() == Some(NEEDS_BACKPORTS);
+    let backports = release().as_deref() == Some(NEEDS_BACKPORTS);
     let names: Vec<String> = tools
         .iter()
         .map(|tool| match tool.oldest {

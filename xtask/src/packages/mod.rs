@@ -10,6 +10,8 @@ mod apt;
 pub mod debian;
 pub mod rust;
 
+pub use apt::release;
+
 use crate::failure::mistake;
 use crate::process;
 use crate::terminal::announce;

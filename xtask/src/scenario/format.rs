@@ -172,6 +172,9 @@ pub struct Scenario {
     pub system: Option<String>,
     /// Seconds that one run may take.
     pub timeout: u64,
+    /// Debian releases, by name, on which it is skipped, and why.
+    #[serde(default)]
+    pub skip: BTreeMap<String, String>,
     /// Words that stand for `{each}` in turn; each is a system of its own.
     #[serde(default)]
     pub each: Vec<String>,

@@ -5,8 +5,8 @@
 use super::{Tally, explain, tell};
 use crate::emulator::table::Options;
 use crate::guests::Builder;
-use crate::packages::Installer;
 use crate::packages::debian::sha256;
+use crate::packages::{Installer, release};
 use crate::product::{self, Product, refused_damage};
 use crate::scenario::format::{Scenario, Variant};
 use crate::scenario::play::{Stage, play};
@@ -47,11 +47,18 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         return Ok(Tally::default());
     }
     let mut tally = Tally::default();
+    let release = release();
     let mut builder = Builder::new(workspace, installer)?;
     let mut products = Vec::new();
     for system in &systems {
         let Some(scenario) = &system.scenario else { continue };
         let begun = Instant::now();
+        if let Some(why) = release.as_ref().and_then(|release| scenario.skip.get(release)) {
+            tell(Tally::SKIPPED, &format!("scenario/{}", system.name), begun.elapsed());
+            explain(why);
+            tally = tally.and(Tally::SKIPPED);
+            continue;
+        }
         let product = product::build(workspace, &mut builder, system);
         match product {
             Ok(product) => {
