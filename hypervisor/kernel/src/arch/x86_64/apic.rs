@@ -200,6 +200,11 @@ pub(super) fn calibrate(wait: impl FnOnce()) {
     TIMER_RATE.store(rate.min(1 << 32), Ordering::Relaxed);
 }
 
+/// What was measured: ticks of the timer in 2^32 of the TSC; none if it takes a time of the TSC.
+pub(super) fn timer_rate() -> Option<u64> {
+    driver().filter(|driver| !driver.deadline).map(|_| TIMER_RATE.load(Ordering::Relaxed))
+}
+
 /// The timer interrupts this CPU at a time of the TSC, or earlier if that is
 /// further away than it counts.
 pub(super) fn arm(deadline: u64) {
