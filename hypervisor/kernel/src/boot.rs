@@ -60,6 +60,7 @@ pub fn boot(mut machine: Machine) -> ! {
     let mut cpus = seat(&machine, &bundle, partitions);
     start_others(&mut machine, &mut cpus);
     console::say(format_args!("memory: {} KiB in use", arch::memory_used() >> 10));
+    arch::time::tell();
     match cpus.into_iter().nth(machine.this).flatten() {
         Some(cpu) => cpu.serve(),
         None => Cpu::new().serve(),

@@ -109,6 +109,16 @@ impl<'de> Deserialize<'de> for Patterns {
     }
 }
 
+/// Numbers that agree.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agreement {
+    /// How far apart the largest and the smallest may be, as a share of the smallest.
+    pub within: f64,
+    /// Each is the first group of its pattern, and is on some line.
+    pub numbers: Vec<Pattern>,
+}
+
 /// One step of a script.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "StepTable")]
@@ -225,6 +235,8 @@ pub struct Scenario {
     /// What no line may match.
     #[serde(default)]
     pub forbid: Vec<Pattern>,
+    /// What several lines must say alike.
+    pub agree: Option<Agreement>,
     /// What happens, in order.
     #[serde(default)]
     pub step: Vec<Step>,

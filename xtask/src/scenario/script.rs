@@ -2,7 +2,7 @@
 //! A scenario against a console, line by line. It neither waits nor boots, so
 //! it is tested without a machine.
 
-use super::format::{Ending, Scenario, Step, Typing};
+use super::format::{Agreement, Ending, Scenario, Step, Typing};
 use crate::emulator::lines::End;
 use regex::Regex;
 use std::collections::VecDeque;
@@ -20,8 +20,17 @@ pub struct Script {
     awaited: Vec<(Regex, u32)>,
     forbidden: Vec<Regex>,
     hearts: Vec<Heart>,
+    accord: Option<Accord>,
     ending: Ending,
     end: Option<End>,
+}
+
+/// Numbers that must agree.
+#[derive(Debug)]
+struct Accord {
+    terms: Agreement,
+    /// What each pattern found last.
+    found: Vec<Option<f64>>,
 }
 
 /// The heartbeats of one partition.
@@ -48,6 +57,7 @@ impl Script {
             awaited: Vec::new(),
             forbidden,
             hearts: hearts.collect::<Result<_, _>>()?,
+            accord: scenario.agree.clone().map(Accord::new),
             ending: scenario.end.clone(),
             end: None,
         };
@@ -63,6 +73,9 @@ impl Script {
         let over = self.steps.is_empty();
         for heart in &mut self.hearts {
             heart.line(line, over)?;
+        }
+        if let Some(accord) = &mut self.accord {
+            accord.line(line)?;
         }
         if let Some(end) = End::read(line) {
             self.end = Some(end);
@@ -108,6 +121,9 @@ impl Script {
         if let Some(heart) = self.hearts.iter().find(|heart| heart.last.is_none()) {
             return Err(format!("{} gave no heartbeat", heart.partition));
         }
+        if let Some(absent) = self.accord.as_ref().and_then(Accord::absent) {
+            return Err(format!("no line had the number of `{absent}`"));
+        }
         match (&self.ending, &self.end) {
             (Ending::Never, _) | (Ending::Ok, Some(End::Ok)) => Ok(()),
             (Ending::Failed(pattern), Some(End::Failed(why))) if pattern.0.is_match(why) => Ok(()),
@@ -151,6 +167,34 @@ impl Script {
         if let Some(Step::Expect { patterns, times }) = self.steps.front() {
             self.awaited = patterns.iter().map(|pattern| (pattern.0.clone(), *times)).collect();
         }
+    }
+}
+
+impl Accord {
+    /// None seen yet.
+    fn new(terms: Agreement) -> Self {
+        let found = vec![None; terms.numbers.len()];
+        Self { terms, found }
+    }
+
+    /// Takes a line; an error if its number is too far from another.
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        for (pattern, found) in self.terms.numbers.iter().zip(&mut self.found) {
+            let group = pattern.0.captures(line).and_then(|groups| groups.get(1));
+            *found = group.and_then(|digits| digits.as_str().parse().ok()).or(*found);
+        }
+        let all = || self.found.iter().flatten().copied();
+        let (least, most) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
+        if most - least > self.terms.within * least {
+            return Err(format!("{most} is too far from {least}: {line}"));
+        }
+        Ok(())
+    }
+
+    /// A pattern whose number was on no line.
+    fn absent(&self) -> Option<&Regex> {
+        let mut both = self.terms.numbers.iter().zip(&self.found);
+        both.find(|(_, found)| found.is_none()).map(|(pattern, _)| &pattern.0)
     }
 }
 
@@ -255,6 +299,17 @@ mod tests {
             script.line(&format!("[rtos] {line}")).unwrap();
         }
         assert!(script.finished());
+    }
+
+    #[test]
+    fn numbers_must_be_there_and_agree() {
+        let text = r"agree = { within = 0.001, numbers = ['^a (\d+\.\d+)', '^b (\d+)'] }";
+        let mut script = self::script(text);
+        script.line("a 1000.4 MHz").unwrap();
+        assert!(script.judge().is_err());
+        script.line("b 1001 MHz").unwrap();
+        assert!(script.judge().is_ok());
+        assert!(script.line("b 1002 MHz").is_err());
     }
 
     #[test]

@@ -81,6 +81,8 @@ mod clock {
     const _: fn() -> u64 = time::now;
     /// Ticks that so many nanoseconds last, rounded down.
     const _: fn(u64) -> u64 = time::ticks;
+    /// Says on the console what was measured of time, if anything had to be.
+    const _: fn() = time::tell;
     /// [`Interrupt::Deadline`] comes to this CPU at that time, unless one is armed that comes
     /// earlier: whoever is told looks at all that it waits for. One in the past comes at once.
     const _: fn(u64) = time::arm;

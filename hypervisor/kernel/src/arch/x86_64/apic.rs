@@ -55,6 +55,9 @@ mod register {
 
 const MASKED: u32 = 1 << 16;
 const TIMER_DEADLINE_MODE: u32 = 2 << 17;
+/// Ticks of the TSC from its reading to where the count begins that was worked out from it: a tick
+/// for each instruction, which a CPU's slow ones there (RDTSC, and the write that starts) exceed.
+const STARTING: u64 = 20;
 const BUSY: u32 = 1 << 12;
 const ASSERT: u32 = 1 << 14;
 const DELIVER_INIT: u32 = 5 << 8;
@@ -72,8 +75,8 @@ struct Driver {
 static DRIVER: Once<Driver> = Once::new();
 /// The I/O APICs.
 static IO: Once<IoApics> = Once::new();
-/// TSC ticks of 2^20 timer ticks, where the timer counts down.
-static TIMER_PERIOD: AtomicU64 = AtomicU64::new(0);
+/// Timer ticks of 2^32 TSC ticks, where the timer counts down; no more than those.
+static TIMER_RATE: AtomicU64 = AtomicU64::new(0);
 /// Lines that are not as on an ISA bus.
 static OVERRIDES: Once<Vec<Override>> = Once::new();
 /// GSI of the console's UART.
@@ -192,9 +195,14 @@ pub(super) fn calibrate(wait: impl FnOnce()) {
     let begun = tsc();
     wait();
     let counted = u64::from(u32::MAX - driver.read(register::CURRENT));
-    let period = ((tsc() - begun) << 20) / counted.max(1);
+    let rate = (counted << 32) / (tsc() - begun).max(1);
     driver.write(register::INITIAL, 0);
-    TIMER_PERIOD.store(period.max(1), Ordering::Relaxed);
+    TIMER_RATE.store(rate.min(1 << 32), Ordering::Relaxed);
+}
+
+/// What was measured: ticks of the timer in 2^32 of the TSC; none if it takes a time of the TSC.
+pub(super) fn timer_rate() -> Option<u64> {
+    driver().filter(|driver| !driver.deadline).map(|_| TIMER_RATE.load(Ordering::Relaxed))
 }
 
 /// The timer interrupts this CPU at a time of the TSC, or earlier if that is
@@ -212,11 +220,10 @@ pub(super) fn arm(deadline: u64) {
         }
         return;
     }
-    let left = deadline.saturating_sub(tsc());
-    let period = TIMER_PERIOD.load(Ordering::Relaxed).max(1);
-    let count = (u128::from(left) << 20) / u128::from(period);
     driver.write(register::TIMER, vector);
-    driver.write(register::INITIAL, count.clamp(1, u32::MAX.into()) as u32);
+    let rate = TIMER_RATE.load(Ordering::Relaxed);
+    let left = deadline.saturating_sub(tsc() + STARTING).min(u32::MAX.into());
+    driver.write(register::INITIAL, (((left * rate) >> 32) as u32).max(1));
 }
 
 /// The timer does not interrupt this CPU any more.

@@ -6,7 +6,9 @@
 
 use super::sysreg::{inl, tsc};
 use super::{apic, knows_itself, local};
+use crate::console;
 use crate::interrupt::Interrupt;
+use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 
@@ -38,6 +40,28 @@ pub(super) fn frequency() -> u64 {
 pub fn ticks(nanoseconds: u64) -> u64 {
     let whole = nanoseconds / 1_000_000_000 * frequency();
     whole + nanoseconds % 1_000_000_000 * frequency() / 1_000_000_000
+}
+
+/// Says the frequencies that were measured: of the TSC, and of the local APIC's timer unless that
+/// goes by the TSC.
+pub fn tell() {
+    let tsc = Megahertz(frequency());
+    match apic::timer_rate() {
+        None => console::say(format_args!("time: TSC {tsc} MHz")),
+        Some(rate) => {
+            let timer = Megahertz(((u128::from(tsc.0) * u128::from(rate)) >> 32) as u64);
+            console::say(format_args!("time: TSC {tsc} MHz, timer {timer} MHz"));
+        }
+    }
+}
+
+/// A frequency, to be shown to the thousandth.
+struct Megahertz(u64);
+
+impl fmt::Display for Megahertz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1_000_000, self.0 / 1000 % 1000)
+    }
 }
 
 /// Interrupts this CPU at `deadline`, unless it is to be interrupted earlier. Before this CPU
