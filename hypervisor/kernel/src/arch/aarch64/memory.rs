@@ -13,7 +13,8 @@ use aarch64_cpu::registers::{ID_AA64ISAR0_EL1, Readable};
 use paging::HostPhys;
 
 /// Runs `work` on the mapped bytes of a range, piece by piece where it crosses a window's end.
-fn pieces(host: HostPhys, len: usize, mut work: impl FnMut(*mut u8, usize, usize)) {
+#[inline(never)]
+fn pieces(host: HostPhys, len: usize, work: &mut dyn FnMut(*mut u8, usize, usize)) {
     let mut done = 0;
     while done < len {
         let address = host.get() + done as u64;
@@ -34,7 +35,7 @@ pub fn zero(host: HostPhys, len: usize) {
     // DCZID_EL0: words of one DC ZVA, as a power of two; bit 4 forbids it.
     let dczid = mrs!("dczid_el0");
     let step = if dczid & 1 << 4 == 0 { 4usize << (dczid & 0xf) } else { 0 };
-    pieces(host, len, |at, _, len| {
+    pieces(host, len, &mut |at, _, len| {
         // SAFETY: the window maps `len` bytes at `at`, which is page-aligned, and DC ZVA clears
         // `step` bytes, a power of two that divides a page.
         unsafe {
@@ -54,7 +55,7 @@ pub fn zero(host: HostPhys, len: usize) {
 ///
 /// The caller owns the range: it is a partition's, and no vCPU of it runs.
 pub fn copy(host: HostPhys, bytes: &[u8]) {
-    pieces(host, bytes.len(), |at, done, len| {
+    pieces(host, bytes.len(), &mut |at, done, len| {
         // SAFETY: the window maps `len` bytes at `at`; `done + len` is at most `bytes.len()`;
         // guest memory is nowhere mapped as a Rust object, so the two do not overlap.
         unsafe { copy_wide(bytes.as_ptr().add(done), at, len) }
@@ -98,7 +99,7 @@ unsafe fn copy_wide(from: *const u8, to: *mut u8, len: usize) {
 
 /// Writes what caches hold of a range back to memory and drops it.
 pub fn clean(host: HostPhys, len: usize) {
-    pieces(host, len, |at, _, len| clean_mapped(at, len));
+    pieces(host, len, &mut |at, _, len| clean_mapped(at, len));
 }
 
 /// Instructions that were copied are fetched anew by every CPU.
@@ -113,7 +114,7 @@ pub fn publish_code() {
 /// The eight aligned bytes of normal memory that an address lies in.
 pub(super) fn read(host: HostPhys) -> Option<u64> {
     let mut double = None;
-    pieces(HostPhys::new(host.get() & !7), 8, |at, _, _| {
+    pieces(HostPhys::new(host.get() & !7), 8, &mut |at, _, _| {
         // SAFETY: the window maps these bytes, and they are aligned.
         double = Some(unsafe { at.cast::<u64>().read_volatile() });
     });
@@ -138,7 +139,7 @@ fn clean_mapped(at: *mut u8, len: usize) {
 #[must_use]
 pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
     if ID_AA64ISAR0_EL1.get() >> 16 & 0xf == 0 {
-        return abi::crc32c::software(crc, bytes);
+        return abi::crc32c::small(crc, bytes);
     }
     let mut crc = !crc;
     let (head, words, tail) = {

@@ -19,12 +19,16 @@ const XSAVE: u32 = 1 << 26;
 #[repr(C, align(64))]
 struct Area([u32; 256]);
 
-static RESET: Area = {
-    let mut area = [0; 256];
-    area[0] = 0x37f; // FCW
-    area[6] = 0x1f80; // MXCSR
-    Area(area)
-};
+impl Area {
+    /// On the stack: 1 KiB of zeros would be a hundredth of the program.
+    #[inline(never)]
+    fn reset() -> Self {
+        let mut area = [0; 256];
+        area[0] = 0x37f; // FCW
+        area[6] = 0x1f80; // MXCSR
+        Self(area)
+    }
+}
 
 /// Lets this CPU use the instructions below.
 pub(super) fn start_cpu() {
@@ -57,13 +61,13 @@ pub(super) fn components() -> u64 {
 pub(super) fn reset() {
     if !has_xsave() {
         // SAFETY: the area is aligned and says nothing that faults.
-        unsafe { asm!("fxrstor64 [{}]", in(reg) &RESET, options(nostack)) }
+        unsafe { asm!("fxrstor64 [{}]", in(reg) &Area::reset(), options(nostack)) }
         return;
     }
     set_xcr0(components());
     // SAFETY: as above; a header of zeros resets each component that XCR0 has.
     unsafe {
-        asm!("xrstor64 [{}]", in(reg) &RESET, in("eax") u32::MAX, in("edx") u32::MAX,
+        asm!("xrstor64 [{}]", in(reg) &Area::reset(), in("eax") u32::MAX, in("edx") u32::MAX,
             options(nostack));
     }
     set_xcr0(1);

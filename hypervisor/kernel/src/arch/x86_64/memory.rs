@@ -117,7 +117,7 @@ pub(super) fn write(host: HostPhys, bytes: &[u8]) {
 #[must_use]
 pub fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
     if cpuid(1, 0).ecx & 1 << 20 == 0 {
-        return abi::crc32c::software(crc, bytes);
+        return abi::crc32c::small(crc, bytes);
     }
     let mut crc = u64::from(!crc);
     let (words, tail) = bytes.as_chunks::<8>();
