@@ -58,6 +58,8 @@ pub struct Facts {
     pub io_apics: Vec<IoApic>,
     /// Legacy interrupts that are not as they were.
     pub overrides: Vec<Override>,
+    /// Registers of the high precision event timer.
+    pub hpet: Option<u64>,
     /// First port of the PM timer.
     pub pm_timer: Option<u16>,
     /// Port of PM1a control, and what to write there for soft off.
@@ -135,6 +137,10 @@ pub fn read(memory: &dyn Memory, told: Option<u64>) -> Result<Facts, &'static st
             Some(b"MCFG") if table.len() >= 60 => {
                 let (first, last) = (number::<1>(table, 54) as u8, number::<1>(table, 55) as u8);
                 facts.pci = Some((number::<8>(table, 44), first, last));
+            }
+            // Its registers are in memory: address space 0.
+            Some(b"HPET") if number::<1>(table, 40) == 0 => {
+                facts.hpet = Some(number::<8>(table, 44)).filter(|address| *address != 0);
             }
             Some(b"SPCR") => facts.console = console(table),
             _ => {}

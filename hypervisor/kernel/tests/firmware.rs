@@ -74,22 +74,26 @@ fn tables_of_the_first_version_tell_all_that_is_wanted() {
     assert_eq!(facts.io_apics.first().unwrap().address, 0xfec0_0000);
     assert_eq!(facts.overrides, [Override { irq: 0, line: 2, flags: 0 }]);
     assert_eq!((facts.line(0), facts.line(4)), ((2, 0), (4, 0)));
-    assert_eq!(facts.pm_timer, Some(0xb008));
+    assert_eq!((facts.pm_timer, facts.hpet), (Some(0xb008), None));
     assert_eq!(facts.soft_off, Some((0xb004, 5 << 10 | 1 << 13)));
 }
 
-/// The same with a root pointer of version 2, whose list has addresses of 64 bits, an MCFG, and
-/// this SPCR.
+/// The same with a root pointer of version 2, whose list has addresses of 64 bits, an MCFG, an
+/// HPET, and this SPCR.
 fn firmware_of_the_second_version(console: &[u8]) -> Ram {
     let mut ram = firmware();
     let mut put = |at: usize, what: &[u8]| ram.1[at..at + what.len()].copy_from_slice(what);
     let mut configuration = vec![0; 24];
     configuration[8..16].copy_from_slice(&0xe000_0000_u64.to_le_bytes());
     configuration[19] = 0xff;
-    let list = [0xe_0200_u64, 0xe_0300, 0xe_0600, 0xe_0700].map(u64::to_le_bytes).concat();
+    let mut events = vec![0; 20];
+    events[8..16].copy_from_slice(&0xfed0_0000_u64.to_le_bytes());
+    let list =
+        [0xe_0200_u64, 0xe_0300, 0xe_0600, 0xe_0700, 0xe_0800].map(u64::to_le_bytes).concat();
     put(0x500, &table(b"XSDT", &list));
     put(0x600, &table(b"MCFG", &configuration));
     put(0x700, &table(b"SPCR", console));
+    put(0x800, &table(b"HPET", &events));
     let mut root = b"RSD PTR \0BULKHD\x02".to_vec();
     root.extend(0_u32.to_le_bytes());
     root[8] = root.iter().fold(0u8, |sum, byte| sum.wrapping_sub(*byte));
@@ -114,6 +118,7 @@ fn tables_of_the_second_version_tell_the_same_and_more() {
     let ram = firmware_of_the_second_version(&console(0, 1, 0x2f8, 1, 3, 3));
     let mut facts = acpi::read(&ram, Some(BASE + 0x40)).unwrap();
     assert_eq!(facts.pci.take(), Some((0xe000_0000, 0, 0xff)));
+    assert_eq!(facts.hpet.take(), Some(0xfed0_0000));
     assert_eq!(facts.console.take(), Some(Uart { port: 0x2f8, irq: 3, divisor: 12 }));
     assert_eq!(facts, acpi::read(&firmware(), Some(BASE + 0x40)).unwrap());
 }

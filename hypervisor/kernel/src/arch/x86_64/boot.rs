@@ -8,6 +8,7 @@ use super::features::Maker;
 use super::map::{self, Map};
 use super::serial::{COM1, Serial};
 use super::tables::{self, Tables};
+use super::time::Reference;
 use super::{LOCALS, Local, NAMES, features, float, memory, pci, svm, time, vmx};
 use crate::acpi::{self, Facts, Uart};
 use crate::boot::{self, Machine};
@@ -112,10 +113,13 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
     map.add(record.bundle, record.bundle_len, Rights::READ, Kind::Normal).map_err(overlaps)?;
     pci::silence();
     start_devices(&mut map, &facts, console)?;
+    let hpet = facts.hpet.and_then(|address| map.frame(address));
     map::activate(map.root());
     ROOT.store(map.root().get(), Ordering::Relaxed);
     apic::start_cpu();
-    time::calibrate(facts.pm_timer.ok_or("ACPI tells of no PM timer")?)?;
+    let hpet = hpet.and_then(Reference::hpet);
+    let reference = hpet.or(facts.pm_timer.map(Reference::PmTimer));
+    time::calibrate(&reference.ok_or("ACPI tells of neither an HPET nor a PM timer")?)?;
     super::SOFT_OFF.call_once(|| facts.soft_off);
     let names: &'static [u32] = Box::leak(facts.cpus.clone().into_boxed_slice());
     NAMES.call_once(|| names);
@@ -175,6 +179,7 @@ fn machine(
         Reserved::new("bundle", record.bundle, record.bundle_len.next_multiple_of(PAGE)),
     ];
     let mut frames = alloc::vec![Reserved::new("local APIC", facts.local_apic, PAGE)];
+    frames.extend(facts.hpet.map(|address| Reserved::new("HPET", address, PAGE)));
     frames.extend(facts.io_apics.iter().map(|one| Reserved::new("I/O APIC", one.address, PAGE)));
     Ok(Machine {
         cpus: facts.cpus.len(),

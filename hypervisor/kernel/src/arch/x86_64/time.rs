@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Time: the time stamp counter, measured once against ACPI's PM timer, and the
-//! local APIC's timer for deadlines.
+//! Time: the time stamp counter, measured once against the HPET or else ACPI's PM
+//! timer, and the local APIC's timer for deadlines.
 //!
-//! ACPI, "Power Management Timer"; Intel SDM, volume 3: "Time-Stamp Counter".
+//! IA-PC HPET Specification, "Register Overview"; ACPI, "Power Management Timer";
+//! Intel SDM, volume 3: "Time-Stamp Counter".
 
+use super::map::Frame;
 use super::sysreg::{inl, tsc};
 use super::{apic, knows_itself, local};
 use crate::console;
@@ -16,8 +18,8 @@ mod clock;
 
 /// Ticks of the PM timer in a second.
 const PM_TIMER_HZ: u64 = 3_579_545;
-/// Ticks of it that a measurement lasts: 20 ms.
-const MEASURED: u64 = PM_TIMER_HZ / 50;
+/// Measurements in a second: each lasts 20 ms.
+const MEASUREMENTS: u64 = 50;
 
 /// TSC ticks in a second; written once, before other CPUs start.
 static FREQUENCY: AtomicU64 = AtomicU64::new(1_000_000_000);
@@ -122,39 +124,91 @@ pub(super) fn due() -> Interrupt {
     Interrupt::None
 }
 
-/// Measures the TSC, and the local APIC's timer, against the PM timer at this port.
+/// A counter of a known frequency.
+#[derive(Debug)]
+pub(super) enum Reference {
+    /// The HPET's main counter, of so many ticks in a second.
+    Hpet(Frame, u64),
+    /// The PM timer at this port.
+    PmTimer(u16),
+}
+
+impl Reference {
+    /// The HPET with these registers, its counter running; none if its frequency makes no sense.
+    pub(super) fn hpet(registers: Frame) -> Option<Self> {
+        const PERIOD: usize = 0x04;
+        const CONFIGURATION: usize = 0x10;
+        const ENABLE: u32 = 1;
+        const FEMTOSECONDS: u64 = 1_000_000_000_000_000;
+        const LONGEST_PERIOD: u32 = 100_000_000;
+        let period = registers.read32(PERIOD);
+        if !(1..=LONGEST_PERIOD).contains(&period) {
+            return None;
+        }
+        registers.write32(CONFIGURATION, registers.read32(CONFIGURATION) | ENABLE);
+        Some(Self::Hpet(registers, FEMTOSECONDS / u64::from(period)))
+    }
+
+    /// Ticks in a second.
+    const fn frequency(&self) -> u64 {
+        match self {
+            Self::Hpet(_, frequency) => *frequency,
+            Self::PmTimer(_) => PM_TIMER_HZ,
+        }
+    }
+
+    fn read(&self) -> u32 {
+        const COUNTER: usize = 0xf0;
+        match self {
+            Self::Hpet(registers, _) => registers.read32(COUNTER),
+            Self::PmTimer(port) => inl(*port),
+        }
+    }
+
+    /// Ticks from one reading to a later one: the PM timer may have 24 bits only.
+    fn passed(&self, from: u32, to: u32) -> u64 {
+        let passed = to.wrapping_sub(from);
+        match self {
+            Self::Hpet(..) => passed.into(),
+            Self::PmTimer(_) => (passed & 0xff_ffff).into(),
+        }
+    }
+}
+
+/// Measures the TSC, and the local APIC's timer, against another counter.
 ///
 /// # Errors
-/// When the PM timer stands still.
-pub(super) fn calibrate(port: u16) -> Result<(), &'static str> {
+/// When that stands still.
+pub(super) fn calibrate(reference: &Reference) -> Result<(), &'static str> {
     let mut frequency = 0;
-    apic::calibrate(|| frequency = measure(port).unwrap_or(0));
+    apic::calibrate(|| frequency = measure(reference).unwrap_or(0));
     if frequency == 0 {
-        return Err("the PM timer stands still");
+        return Err("the HPET, or else the PM timer, stands still");
     }
     FREQUENCY.store(frequency, Ordering::Relaxed);
     Ok(())
 }
 
-/// TSC ticks in a second; none if the PM timer does not move. It may have 24 bits only.
-fn measure(port: u16) -> Option<u64> {
-    let first = edge(port)?;
+/// TSC ticks in a second; none if the other counter does not move.
+fn measure(reference: &Reference) -> Option<u64> {
+    let wanted = reference.frequency() / MEASUREMENTS;
+    let first = edge(reference)?;
     let begun = tsc();
     let mut passed = 0;
     for _ in 0..1_000_000_000_u64 {
-        passed = u64::from(inl(port).wrapping_sub(first) & 0xff_ffff);
-        if passed >= MEASURED {
+        passed = reference.passed(first, reference.read());
+        if passed >= wanted {
             break;
         }
     }
     let ticks = tsc() - begun;
-    (passed >= MEASURED).then(|| ticks * PM_TIMER_HZ / passed)
+    (passed >= wanted).then(|| ticks * reference.frequency() / passed.max(1))
 }
 
-/// Waits until the PM timer moves.
-fn edge(port: u16) -> Option<u32> {
-    let before = inl(port);
-    (0..100_000_000).map(|_| inl(port)).find(|now| *now != before)
+/// Waits until the counter moves.
+fn edge(reference: &Reference) -> Option<u32> {
+    let before = reference.read();
+    (0..100_000_000).map(|_| reference.read()).find(|now| *now != before)
 }
 
 /// Lets so many nanoseconds pass.
