@@ -70,7 +70,16 @@ impl<'a> Lab<'a> {
 
     /// Builds the system of `tests/bench/NAME.toml`.
     pub(super) fn build(&mut self, name: &str) -> Result<Product> {
-        let manifest = self.workspace.root().join(format!("tests/bench/{name}.toml"));
+        self.build_at(&self.manifest(name))
+    }
+
+    /// Where the manifest of this name is.
+    pub(super) fn manifest(&self, name: &str) -> PathBuf {
+        self.workspace.root().join(format!("tests/bench/{name}.toml"))
+    }
+
+    /// Builds the system of a manifest.
+    pub(super) fn build_at(&mut self, manifest: &Path) -> Result<Product> {
         let system = System::find(self.workspace, &manifest.display().to_string())?;
         product::build(self.workspace, &mut self.builder, &system)
     }

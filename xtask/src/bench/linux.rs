@@ -80,7 +80,7 @@ fn device_tree(flash: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads `… stamp: COUNT`.
-fn stamp(console: &str) -> Result<i64> {
+pub(super) fn stamp(console: &str) -> Result<i64> {
     let line = console.lines().find_map(|line| line.split_once("stamp: "));
     let count = line.and_then(|(_, rest)| rest.trim().parse().ok());
     count.with_context(|| format!("Linux reached no first program:\n{console}"))

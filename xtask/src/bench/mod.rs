@@ -13,6 +13,7 @@ mod lab;
 mod linux;
 mod payload;
 mod pc;
+mod pc_linux;
 mod rtos;
 mod table;
 mod xen;
@@ -120,6 +121,7 @@ fn measure(lab: &mut Lab, on: &str, extent: Extent) -> Result<Measured> {
         pc::measure(lab, on, &mut measured)?;
         if extent != Extent::Quick {
             pc::measure_linux(lab, on, &mut measured)?;
+            pc_linux::measure(lab, on, &mut measured)?;
         }
         return Ok(measured);
     }

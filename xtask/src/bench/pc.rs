@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The rows of the payload `guests/bench-pc` on one of a PC's emulators, sizes,
 //! and on QEMU what Linux's boot asks for. QEMU can start the payload bare too;
-//! Bochs has no loader for it, and is too slow for Linux here.
+//! Bochs has no loader for it.
 //!
 //! With one CPU each tick is one instruction. Bochs runs two CPUs in turn by
 //! [`TURN`] instructions, so what needs two of them is measured apart.
@@ -100,7 +100,7 @@ pub(super) fn measure_linux(lab: &mut Lab, on: &str, measured: &mut Measured) ->
     Ok(())
 }
 
-fn run(what: &str) -> Run<'_> {
+pub(super) fn run(what: &str) -> Run<'_> {
     Run { what, cpus: 0, until: None, until_user: false, seconds: 400 }
 }
 
@@ -119,12 +119,22 @@ fn way(emulator: &Emulator) -> Boot {
 
 /// A machine whose time stamp counter ticks once for each instruction.
 fn launch(emulator: &Emulator, file: &Path, cpus: u32) -> Result<Launch> {
+    launch_model(emulator, file, cpus, None)
+}
+
+/// The same with a CPU model.
+pub(super) fn launch_model(
+    emulator: &Emulator,
+    file: &Path,
+    cpus: u32,
+    cpu: Option<String>,
+) -> Result<Launch> {
     let more = match emulator.kind {
         Kind::Qemu => ONE_TICK.map(str::to_owned).to_vec(),
         Kind::Bochs => vec![SHORT_TURNS.to_owned()],
     };
     let (memory, boot) = (Some(MEMORY.to_owned()), Some(way(emulator)));
-    let options = Options { cpus: Some(cpus), memory, boot, more, ..Options::default() };
+    let options = Options { cpu, cpus: Some(cpus), memory, boot, more, ..Options::default() };
     emulator.launch(file, &options)
 }
 

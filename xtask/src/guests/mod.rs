@@ -82,7 +82,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Makes `NAME.elf` and `NAME.bin` in a folder of `NAME.S`, with Debian's
-    /// assembler and linker: images that none of our build files had a hand in.
+    /// assembler and linker: images that none of our build files had a hand in. What the
+    /// source includes lies in the folder.
     pub fn assemble(&self, arch: Arch, source: &Path, folder: &Path) -> Result<()> {
         let (compiler, text) = match arch {
             Arch::Aarch64 => (&GCC_ARM64, "-Wl,-Ttext=0x40100000"),
@@ -94,7 +95,8 @@ impl<'a> Builder<'a> {
         let executable = folder.join(stem).with_extension("elf");
         let mut link = Command::new(compiler.program());
         link.args(["-nostdlib", "-static", text, "-Wl,--build-id=none", "-o"]);
-        process::output(link.arg(&executable).arg(source))?;
+        link.arg(&executable).arg(format!("-Wa,-I,{}", folder.display()));
+        process::output(link.arg(source))?;
         let mut copy = Command::new(format!("{tools}objcopy"));
         copy.args(["--output-target", "binary"]).arg(&executable);
         process::output(copy.arg(executable.with_extension("bin"))).map(|_| ())

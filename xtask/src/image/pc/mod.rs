@@ -44,6 +44,14 @@ pub fn disk(elf: &[u8], application: &[u8], grub: &disk::Grub) -> anyhow::Result
     disk::build(elf, &application::join(application, elf)?, grub)
 }
 
+/// The disk with another file, which GRUB boots on a PC's BIOS as its own commands say.
+///
+/// # Errors
+/// A file is cut, or too large.
+pub fn bios_disk(elf: &[u8], grub: &disk::Grub) -> anyhow::Result<Vec<u8>> {
+    disk::build(elf, &[], grub)
+}
+
 /// Where the information for the image lies.
 const INFO: u64 = 0xf_0000;
 /// Where its command line lies.
