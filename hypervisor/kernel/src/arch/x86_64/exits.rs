@@ -114,7 +114,7 @@ impl Vcpu {
             let violation = qualification::ept_violation(field::read(field::QUALIFICATION));
             return self.memory_access(violation, field::read(field::GUEST_PHYSICAL));
         }
-        self.length = field::read(field::LENGTH) as u8 & 15;
+        self.length = field::read(field::LENGTH) as u8;
         match exit {
             reason::CPUID => self.identify(),
             reason::VMCALL => self.call(),

@@ -73,6 +73,8 @@ pub(super) const EFER_LMA: u64 = 1 << 10;
 pub(super) const EFER_LME: u64 = 1 << 8;
 /// RFLAGS: interrupts.
 pub(super) const RFLAGS_IF: u64 = 1 << 9;
+/// RFLAGS: #DB follows each instruction.
+pub(super) const RFLAGS_TF: u64 = 1 << 8;
 /// RFLAGS: string instructions go down.
 pub(super) const RFLAGS_DF: u64 = 1 << 10;
 /// RFLAGS: virtual 8086 mode.

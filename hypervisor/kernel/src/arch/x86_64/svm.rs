@@ -338,6 +338,11 @@ impl Guest {
         self.vmcb.rflags
     }
 
+    /// Bits of DR6 that say why #DB comes.
+    pub(super) fn add_debug_status(&mut self, bits: u64) {
+        self.vmcb.dr6 |= bits;
+    }
+
     pub(super) fn set_rflags(&mut self, rflags: u64) {
         self.vmcb.rflags = rflags;
     }

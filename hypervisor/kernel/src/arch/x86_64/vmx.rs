@@ -291,6 +291,11 @@ impl Guest {
         field::read(field::GUEST_RFLAGS)
     }
 
+    /// Bits of DR6 that say why #DB comes.
+    pub(super) fn add_debug_status(&mut self, bits: u64) {
+        super::inject::add_debug_status(bits);
+    }
+
     pub(super) fn set_rflags(&mut self, rflags: u64) {
         field::write(field::GUEST_RFLAGS, rflags);
     }

@@ -3,7 +3,7 @@
 //! told of them when its partition stops.
 
 use super::super::fetch::{Code, View};
-use super::super::state::{EFER_LMA, RFLAGS_VM, Segment, segment};
+use super::super::state::{EFER_LMA, Event, RFLAGS_TF, RFLAGS_VM, Segment, exception, segment};
 use super::{Attention, Backend, Vcpu};
 use crate::console;
 use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
@@ -88,11 +88,27 @@ impl Vcpu {
     #[inline(always)]
     pub(in super::super) fn advance(&mut self) {
         let length = u64::from(self.length);
-        each!(mut self, guest => {
+        let steps = each!(mut self, guest => {
             let next = guest.rip().wrapping_add(length);
             guest.set_rip(next);
             guest.end_shadow();
+            guest.rflags() & RFLAGS_TF != 0
         });
+        if steps {
+            self.end_step();
+        }
+    }
+
+    /// The guest steps from instruction to instruction: #DB follows the one that was carried out
+    /// for it, unless that ended otherwise (Intel SDM, volume 3: "Single-Step Exception Condition").
+    #[cold]
+    #[inline(never)]
+    fn end_step(&mut self) {
+        const SINGLE_STEP: u64 = 1 << 14;
+        if !self.attention.contains(Attention::EVENT) {
+            each!(mut self, guest => guest.add_debug_status(SINGLE_STEP));
+            let _ = self.raise(Event::exception(exception::DEBUG));
+        }
     }
 
     /// Ends a memory access. A plain load's value fills its register: 32 bits clear the upper half.
