@@ -88,6 +88,11 @@ impl Vcpu {
     fn rare_access(&mut self, instruction: Instruction, address: GuestPhys, write: bool) -> Exit {
         let size = instruction.size;
         let mask = instruction.address.mask();
+        let moves = matches!(instruction.operation, Operation::MoveString);
+        if moves && each!(self, guest => guest.level()) != 0 {
+            // User code would be let past the rights of its pages, which are not looked at here.
+            return Exit::Fault(GuestFault::NoDevice);
+        }
         let direction = match instruction.operation {
             Operation::StoreString => Direction::Write(self.registers[0] & size.mask()),
             Operation::MoveString if write => {
