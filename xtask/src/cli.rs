@@ -5,7 +5,7 @@ use crate::failure;
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
 use crate::workspace::Workspace;
-use crate::{audit, bench, compatibility, explain, paper, run, suite};
+use crate::{audit, bench, compatibility, ctl, explain, paper, run, suite};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -31,9 +31,13 @@ enum Verb {
     /// once every pattern matched a line and with 1 if the machine ended first;
     /// with 124 when --timeout is up; with 2 for mistakes in what you wrote.
     /// On a terminal, Ctrl-A x leaves with 0, and Ctrl-] and a digit moves the
-    /// focus between partitions.
+    /// focus between partitions. `cargo xtask ctl` finds the machine by itself; the
+    /// mailbox's frames on the console are in --log alone.
     #[command(after_help = run::EXAMPLES)]
     Run(run::Arguments),
+    /// See and steer a machine that runs: by the console of `cargo xtask run`, or by a serial device.
+    #[command(after_help = ctl::more_help())]
+    Ctl(ctl::Arguments),
     /// Write the flash image and print its report; the same sources give the same bytes.
     #[command(after_help = paper::IMAGE_EXAMPLES)]
     Image(paper::ImageArguments),
@@ -81,6 +85,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let installer = Installer::new(&workspace, arguments.no_install);
     match &arguments.verb {
         Verb::Run(arguments) => run::run(&workspace, &installer, arguments),
+        Verb::Ctl(arguments) => ctl::run(&workspace, arguments),
         Verb::Image(arguments) => paper::image(&workspace, &installer, arguments),
         Verb::Check(arguments) => paper::check(&workspace, arguments),
         Verb::Report(arguments) => paper::print_report(&workspace, arguments),

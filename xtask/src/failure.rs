@@ -3,7 +3,7 @@
 //! status of its own.
 //!
 //! Errors are `anyhow` chains. A chain that holds a [`Mistake`], or a manifest's
-//! [`Mistakes`], ends with [`USAGE`], every other one with [`FAILED`].
+//! [`Mistakes`], ends with [`USAGE`], one of `bulkctl` as that says, every other one with [`FAILED`].
 
 use crate::manifest::mistake::Mistakes;
 use std::error::Error;
@@ -44,6 +44,9 @@ pub fn mistake(text: impl Into<String>) -> anyhow::Error {
 
 /// The exit status an error ends with.
 pub fn status_of(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<bulkctl::error::Error>() {
+        return error.status();
+    }
     let wrong = |cause: &(dyn Error + 'static)| cause.is::<Mistake>() || cause.is::<Mistakes>();
     if error.chain().any(wrong) { USAGE } else { FAILED }
 }

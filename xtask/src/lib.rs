@@ -13,6 +13,7 @@ pub mod bench;
 pub mod cargo;
 pub mod cli;
 pub mod compatibility;
+pub mod ctl;
 pub mod emulator;
 pub mod explain;
 pub mod failure;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask run`: from a manifest to a console in one command.
 
+use crate::ctl::instances::Published;
 use crate::emulator::session::{Wishes, attend};
 use crate::emulator::streams::Streams;
 use crate::emulator::table::Options;
@@ -112,7 +113,13 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
         None => None,
     };
     let until = arguments.until.clone();
-    attend(&launch, Wishes { until, timeout: arguments.timeout, log, streams })
+    // A machine that cannot be steered from outside runs all the same.
+    let published = Published::new(workspace, &system.name)
+        .map_err(|error| {
+            announce(&format!("`cargo xtask ctl` will not find this machine: {error:#}"))
+        })
+        .ok();
+    attend(&launch, Wishes { until, timeout: arguments.timeout, log, streams, published })
 }
 
 /// Says how a debugger gets at the machine.

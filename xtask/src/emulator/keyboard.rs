@@ -7,13 +7,9 @@
 
 use super::machine::{Event, forward};
 use anyhow::{Context, Result};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use bulkctl::keys::Raw;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::io::IsTerminal;
 use std::sync::mpsc::Sender;
-
-/// Ctrl-A.
-const PREFIX: u8 = 0x01;
 
 /// Told once, where the console begins.
 pub const HINT: &str = "Ctrl-A x leaves; Ctrl-] and a digit moves the focus";
@@ -21,7 +17,7 @@ pub const HINT: &str = "Ctrl-A x leaves; Ctrl-] and a digit moves the focus";
 /// A terminal in raw mode; dropping it puts the old mode back.
 #[derive(Debug)]
 pub struct Keyboard {
-    before: Option<Termios>,
+    raw: Option<Raw>,
 }
 
 impl Keyboard {
@@ -38,79 +34,14 @@ impl Keyboard {
                 }
             }
         });
-        let stdin = std::io::stdin();
-        let before = if stdin.is_terminal() {
-            let before = tcgetattr(&stdin).context("reading the terminal's mode")?;
-            let mut raw = before.clone();
-            raw.make_raw();
-            tcsetattr(&stdin, OptionalActions::Now, &raw).context("setting the terminal's mode")?;
-            Some(before)
-        } else {
-            None
-        };
+        let raw = Raw::take().context("the terminal's mode")?;
         let typed = sender.clone();
         std::thread::spawn(move || forward(std::io::stdin(), &typed, Event::Input, None));
-        Ok(Self { before })
+        Ok(Self { raw })
     }
 
     /// Whether a person types here.
     pub fn interactive(&self) -> bool {
-        self.before.is_some()
-    }
-}
-
-impl Drop for Keyboard {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            // A terminal that is gone needs no mode.
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
-        }
-    }
-}
-
-/// Takes the keys after Ctrl-A out of what is typed.
-#[derive(Debug, Default)]
-pub struct Escape {
-    pending: bool,
-}
-
-/// What typed bytes come to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Typed {
-    /// For the machine.
-    Keys(Vec<u8>),
-    /// The person leaves.
-    Leave,
-}
-
-impl Escape {
-    /// Reads typed bytes.
-    pub fn read(&mut self, bytes: &[u8]) -> Typed {
-        let mut keys = Vec::new();
-        for &byte in bytes {
-            match (self.pending, byte) {
-                (false, PREFIX) => self.pending = true,
-                (true, b'x' | b'X') => return Typed::Leave,
-                (true, other) => {
-                    self.pending = false;
-                    keys.push(other);
-                }
-                (false, other) => keys.push(other),
-            }
-        }
-        Typed::Keys(keys)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_prefix_is_taken_even_when_it_comes_alone() {
-        let mut escape = Escape::default();
-        assert_eq!(escape.read(b"ls\x01"), Typed::Keys(b"ls".to_vec()));
-        assert_eq!(escape.read(b"\x01a"), Typed::Keys(b"\x01a".to_vec()));
-        assert_eq!(escape.read(b"\x01x"), Typed::Leave);
+        self.raw.is_some()
     }
 }

@@ -5,6 +5,7 @@
 //! `setpriv --pdeathsig` makes the system do so if this program is killed.
 
 use super::launch::{Console, Launch};
+use super::switchboard::News;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Read, Write};
@@ -29,6 +30,8 @@ pub enum Event {
     Input(Vec<u8>),
     /// A signal asks this program to stop.
     Signal(i32),
+    /// A `ctl` program did something.
+    Program(News),
 }
 
 /// An emulator that runs.

@@ -2,14 +2,18 @@
 //! A machine watched by a person or a script: its console passed on, its lines
 //! matched, its end judged.
 
-use super::keyboard::{Escape, HINT, Keyboard, Typed};
+use super::frames::Filter;
+use super::keyboard::{HINT, Keyboard};
 use super::launch::Launch;
 use super::lines::{End, Lines};
 use super::machine::{Event, Machine};
 use super::streams::Streams;
+use super::switchboard::{Switchboard, listen};
+use crate::ctl::instances::Published;
 use crate::failure::{FAILED, PASSED, TIMEOUT};
 use crate::terminal::announce;
 use anyhow::{Context, Result};
+use bulkctl::keys::{Escape, Typed};
 use regex::Regex;
 use std::fs::File;
 use std::io::Write;
@@ -33,6 +37,8 @@ pub struct Wishes {
     pub log: Option<File>,
     /// Files that get the lines of one partition each.
     pub streams: Option<Streams>,
+    /// Where `ctl` programs connect.
+    pub published: Option<Published>,
 }
 
 /// Why a session is over.
@@ -54,7 +60,9 @@ enum Over {
 struct Session {
     wishes: Wishes,
     missing: Vec<Regex>,
+    filter: Filter,
     lines: Lines,
+    programs: Switchboard,
     end: Option<End>,
     plain: bool,
 }
@@ -66,10 +74,16 @@ pub fn attend(launch: &Launch, wishes: Wishes) -> Result<u8> {
     if keyboard.interactive() {
         eprint!("{HINT}\r\n");
     }
+    if let Some(published) = &wishes.published {
+        let listener = published.listener.try_clone().context("the socket for ctl")?;
+        listen(listener, machine.sender());
+    }
     let mut session = Session {
         missing: wishes.until.clone(),
         wishes,
+        filter: Filter::default(),
         lines: Lines::default(),
+        programs: Switchboard::default(),
         end: None,
         plain: !keyboard.interactive(),
     };
@@ -100,7 +114,11 @@ impl Session {
             }
             let over = match machine.next(PROMPT) {
                 Some(Event::Output(bytes)) => self.output(&bytes)?,
-                Some(Event::Ended) => Some(Over::Ended),
+                Some(Event::Ended) => {
+                    let rest = self.filter.rest();
+                    self.show(&rest)?;
+                    Some(Over::Ended)
+                }
                 Some(Event::Signal(signal)) => Some(Over::Signal(signal)),
                 Some(Event::Input(bytes)) => match escape.read(&bytes) {
                     Typed::Leave => Some(Over::Left),
@@ -109,10 +127,17 @@ impl Session {
                         None
                     }
                 },
+                Some(Event::Program(news)) => {
+                    self.programs.take(news);
+                    None
+                }
                 None => self.look(&self.lines.partial()),
             };
             if let Some(over) = over {
                 return Ok(over);
+            }
+            while let Some(request) = self.programs.next_request() {
+                machine.send(&request);
             }
             if self.end.is_some() && off_by.is_none() {
                 off_by = Some(Instant::now() + POWER_OFF);
@@ -120,19 +145,17 @@ impl Session {
         }
     }
 
-    /// Passes the console on and reads its lines.
+    /// Passes the console on, its frames to programs, and reads its lines.
     fn output(&mut self, bytes: &[u8]) -> Result<Option<Over>> {
-        // A terminal in raw mode needs the carriage returns, nobody else does.
-        let without: Vec<u8> = bytes.iter().copied().filter(|&byte| byte != b'\r').collect();
-        let mut stdout = std::io::stdout().lock();
-        stdout
-            .write_all(if self.plain { &without } else { bytes })
-            .and_then(|()| stdout.flush())
-            .context("writing the console")?;
         if let Some(log) = &mut self.wishes.log {
-            log.write_all(&without).context("writing the log")?;
+            log.write_all(&without_returns(bytes)).context("writing the log")?;
         }
-        for line in self.lines.push(bytes) {
+        let parted = self.filter.push(bytes);
+        for (carries, line) in &parted.frames {
+            self.programs.tell(*carries, line);
+        }
+        self.show(&parted.shown)?;
+        for line in self.lines.push(&parted.shown) {
             if let Some(streams) = &mut self.wishes.streams {
                 streams.line(&line)?;
             }
@@ -144,6 +167,17 @@ impl Session {
             }
         }
         Ok(None)
+    }
+
+    /// Shows a part of the console to the person. A terminal in raw mode needs the
+    /// carriage returns, nobody else does.
+    fn show(&self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let written = match self.plain {
+            true => stdout.write_all(&without_returns(bytes)),
+            false => stdout.write_all(bytes),
+        };
+        written.and_then(|()| stdout.flush()).context("writing the console")
     }
 
     /// Strikes the patterns that a line matches.
@@ -187,4 +221,9 @@ impl Session {
             announce(&format!("no line matched --until {}", pattern.as_str()));
         }
     }
+}
+
+/// The bytes without carriage returns.
+fn without_returns(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|&byte| byte != b'\r').collect()
 }

@@ -72,7 +72,7 @@ impl Run {
             match self.machine.next(PROMPT) {
                 Some(Event::Output(bytes)) => self.output(&bytes, script)?,
                 Some(Event::Ended) => return script.judge().map_err(Error::msg),
-                Some(Event::Input(_) | Event::Signal(_)) => {}
+                Some(Event::Input(_) | Event::Signal(_) | Event::Program(_)) => {}
                 None => script.prompt(&self.lines.partial()),
             }
             let now = Instant::now();
