@@ -87,3 +87,94 @@ impl Link for Mailbox {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/machine/mod.rs"]
+mod machine;
+
+#[cfg(test)]
+mod tests {
+    use super::machine::{Machine, NAMES};
+    use super::*;
+    use crate::place::Place;
+    use abi::mailbox::ring::{Found, Server};
+    use bulkctl::session::{Session, text};
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    /// A file in the place of /dev/mem, which is gone at the end.
+    struct Memory(PathBuf);
+
+    impl Memory {
+        const PLACE: Place = Place { registers: 0, memory: 0x1000 };
+
+        fn new(name: &str) -> Self {
+            let name = format!("bulkctl-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::write(&path, [0; 0x3000]).unwrap();
+            Self(path)
+        }
+
+        fn mailbox(&self) -> Mailbox {
+            let memory = OpenOptions::new().read(true).write(true).open(&self.0).unwrap();
+            let pages = Pages::map(&memory, Self::PLACE).unwrap();
+            Mailbox { memory, pages }
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn several_programs_use_a_mailbox_in_turn() {
+        let memory = Memory::new("turns");
+        let done = AtomicBool::new(false);
+        let words = memory.mailbox().pages;
+        let mut server = Server::begin(&words);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let pages = memory.mailbox().pages;
+                let mut machine = Machine::new();
+                while !done.load(Relaxed) {
+                    match server.next(&pages) {
+                        Found::Request(request) => {
+                            server.answer(&pages, &machine.answer(&request));
+                        }
+                        Found::Nothing => std::thread::yield_now(),
+                        Found::Refused => unreachable!(),
+                    }
+                }
+            });
+            let several: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut mailbox = memory.mailbox();
+                        for _ in 0..20 {
+                            let mut session =
+                                Session::open(&mut mailbox, Duration::from_secs(20)).unwrap();
+                            let rows = session.rows().unwrap();
+                            let names: Vec<String> =
+                                rows.iter().map(|row| text(&row.name)).collect();
+                            assert_eq!(names, NAMES);
+                        }
+                    })
+                })
+                .collect();
+            several.into_iter().for_each(|one| one.join().unwrap());
+            done.store(true, Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_mailbox_that_nobody_serves_is_silent_and_one_without_a_header_is_none() {
+        let memory = Memory::new("silent");
+        let mut mailbox = memory.mailbox();
+        let mut ask = || mailbox.ask(&Request::hello(), Duration::from_millis(20)).err();
+        assert!(matches!(ask(), Some(Broken::Gone(_))));
+        let _ = Server::begin(&memory.mailbox().pages);
+        assert_eq!(ask(), Some(Broken::Silent));
+    }
+}
