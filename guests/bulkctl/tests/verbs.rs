@@ -8,10 +8,11 @@
 mod machine;
 
 use abi::mailbox::answer::Answer;
+use abi::mailbox::event::{Event, Kind};
 use abi::mailbox::request::{Order, Request};
 use abi::mailbox::rights::{Asker, Rights, Set};
 use abi::mailbox::state::State;
-use abi::records::U16;
+use abi::records::{U16, U64};
 use bulkctl::error::{Error, FAILED, TIMEOUT, USAGE};
 use bulkctl::link::{Broken, Link};
 use bulkctl::person::Person;
@@ -19,7 +20,7 @@ use bulkctl::verbs::{self, Options, Verb};
 use clap::Parser;
 use machine::{Machine, NAMES, RECORD};
 use serde_json::{Value, json};
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 use zerocopy::IntoBytes;
 
@@ -296,4 +297,65 @@ fn a_lost_answer_is_asked_for_again_unless_that_could_act_twice() {
     assert!(error.to_string().contains("whether it was done is not known"), "{error}");
     let kills = machine.done.iter().filter(|(order, _)| *order == Order::Kill);
     assert_eq!(kills.count(), 1);
+}
+
+/// A link to a machine in which something happens with each look, and which is gone after some.
+struct Eventful {
+    machine: Machine,
+    left: u32,
+}
+
+impl Link for Eventful {
+    fn ask(&mut self, request: &Request, _: Duration) -> Result<Answer, Broken> {
+        self.left = self.left.checked_sub(1).ok_or(Broken::Gone("gone".to_owned()))?;
+        let number = self.machine.events.len() as u64 + 1;
+        self.machine
+            .events
+            .push(Event { number: U64::new(number), ..Event::new(Kind::Paused, Some(1)) });
+        Ok(self.machine.answer(request.as_bytes()))
+    }
+}
+
+#[test]
+fn a_log_is_followed_until_the_machine_is_gone() {
+    let mut link = Eventful { machine: Machine::new(), left: 9 };
+    let Line { options, verb } = Line::try_parse_from(["ctl", "log", "--follow"]).unwrap();
+    let mut out = Vec::new();
+    let mut person = Person {
+        out: &mut out,
+        terminal: false,
+        screen: false,
+        keys: Box::new(|| Box::new(std::io::empty())),
+    };
+    let error = verbs::run(&verb, &options, &mut link, &mut person).unwrap_err();
+    assert_eq!((error.status(), error.to_string()), (FAILED, "gone".to_owned()));
+    let text = String::from_utf8(out).unwrap();
+    // Five of before, and one for each of the nine requests: hello, two pages of the list, the log.
+    assert_eq!(text.lines().count(), 14, "{text}");
+    assert!(text.ends_with("rtos: paused\n"), "{text}");
+}
+
+#[test]
+fn top_draws_frames_over_one_another_until_q() {
+    /// Types q after a while.
+    struct Slow;
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(300));
+            buffer[0] = b'q';
+            Ok(1)
+        }
+    }
+    let mut machine = Machine::new();
+    let Line { options, verb } = Line::try_parse_from(["ctl", "top", "--every", "20ms"]).unwrap();
+    let mut out = Vec::new();
+    let mut person =
+        Person { out: &mut out, terminal: true, screen: true, keys: Box::new(|| Box::new(Slow)) };
+    let mut link = Direct { machine: &mut machine, lost: 0, asked: 0 };
+    verbs::run(&verb, &options, &mut link, &mut person).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.starts_with("\x1b[?1049h") && text.ends_with("\x1b[?1049l"), "{text}");
+    let frames: Vec<&str> = text.split("\x1b[H").skip(1).collect();
+    assert!(frames.len() >= 2, "{text}");
+    assert!(frames.iter().all(|frame| frame.contains("\x1b[K\r\nNAME ")), "{text}");
 }
