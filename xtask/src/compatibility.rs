@@ -98,7 +98,7 @@ fn starts_guests(scenario: &Scenario) -> bool {
         Step::Expect { patterns, .. } => {
             patterns.iter().any(|pattern| pattern.0.as_str().contains("refused"))
         }
-        Step::Type(_) => false,
+        Step::Type(_) | Step::Ask(_) | Step::Noise(_) => false,
     };
     !matches!(scenario.end, Ending::Failed(_)) && !scenario.step.iter().any(refused)
 }

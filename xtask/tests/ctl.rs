@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 use xtask::ctl::instances::{self, Published};
 use xtask::ctl::line::Line;
 use xtask::emulator::session::{Wishes, attend};
+use xtask::scenario::play::{Stage, play};
+use xtask::scenario::script::Script;
 use xtask::workspace::Workspace;
 use zerocopy::IntoBytes;
 
@@ -151,9 +153,9 @@ fn a_whole_record_comes_over_a_line() {
 /// The variable that makes this program a machine.
 const MACHINE: &str = "BULKHEAD_TEST_MACHINE";
 
-/// Does nothing as a test; in the program that the next test starts it is the machine.
+/// Does nothing as a test; in the program that the next tests start it is the machine.
 #[test]
-fn the_machine_of_the_next_test() {
+fn the_machine_of_the_next_tests() {
     if std::env::var_os(MACHINE).is_none() {
         return;
     }
@@ -175,12 +177,18 @@ fn the_machine_of_the_next_test() {
     }
 }
 
+/// This program as an emulator.
+fn machine_of_the_next_tests() -> Command {
+    let mut command = Command::new("env");
+    command.arg(format!("{MACHINE}=1")).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "the_machine_of_the_next_tests", "--nocapture"]);
+    command
+}
+
 #[test]
 fn a_machine_that_is_attended_is_found_and_steered_by_several_at_once() {
     let workspace = Workspace::find().unwrap();
-    let mut command = Command::new("env");
-    command.arg(format!("{MACHINE}=1")).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "the_machine_of_the_next_test", "--nocapture"]);
+    let command = machine_of_the_next_tests();
     let log = std::env::temp_dir().join(format!("bulkhead-ctl-{}.log", std::process::id()));
     let wishes = Wishes {
         timeout: Some(3 * PATIENCE),
@@ -204,5 +212,24 @@ fn a_machine_that_is_attended_is_found_and_steered_by_several_at_once() {
     assert!(connect().is_err(), "the record is gone");
     let logged = std::fs::read_to_string(&log).unwrap();
     assert!(logged.contains(LINE_START) && logged.contains("[bulkhead] end: ok"), "{logged}");
+    std::fs::remove_file(log).unwrap();
+}
+
+#[test]
+fn a_scenario_asks_and_makes_noise() {
+    let scenario = "about = ''\ntimeout = 60\nend = 'ok'
+        [[step]]\nctl = 'list'\nprints = ['^NAME ', '^driver  failed']
+        [[step]]\nctl = 'resume rtos'\nprints = 'no `resume` in that state'\nstatus = 1
+        [[step]]\nnoise = 1048576
+        [[step]]\nctl = 'pause rtos --json'\nprints = '\"paused\"'
+        [[step]]\nctl = 'power-off'";
+    let mut script = Script::new(&toml::from_str(scenario).unwrap()).unwrap();
+    let log = std::env::temp_dir().join(format!("bulkhead-play-{}.log", std::process::id()));
+    let emulator = machine_of_the_next_tests().into();
+    play(
+        &Stage { emulator: &emulator, partitions: &[], timeout: 3 * PATIENCE, log: &log },
+        &mut script,
+    )
+    .unwrap();
     std::fs::remove_file(log).unwrap();
 }

@@ -9,6 +9,7 @@ use abi::mailbox::frame::{Carries, Input, Receiver, encode_request};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -80,20 +81,27 @@ impl Switchboard {
 /// Sends news of everybody who connects.
 pub fn listen(listener: UnixListener, sender: Sender<Event>) {
     std::thread::spawn(move || {
-        for (number, stream) in (0..).zip(listener.incoming().flatten()) {
-            let told = sender.clone();
-            let Ok(writing) = stream.try_clone() else { continue };
-            if writing.set_write_timeout(Some(PATIENCE)).is_err()
-                || told.send(Event::Program(News::Joined(number, writing))).is_err()
-            {
-                continue;
-            }
-            std::thread::spawn(move || {
-                requests(stream, |news| told.send(Event::Program(news)).is_ok());
-                // Nobody listens to a machine that was dropped.
-                let _ = told.send(Event::Program(News::Left(number)));
-            });
+        for stream in listener.incoming().flatten() {
+            join(stream, &sender);
         }
+    });
+}
+
+/// Sends news of a program at the other end of a socket.
+pub fn join(stream: UnixStream, sender: &Sender<Event>) {
+    static JOINED: AtomicU64 = AtomicU64::new(0);
+    let number = JOINED.fetch_add(1, Ordering::Relaxed);
+    let told = sender.clone();
+    let Ok(writing) = stream.try_clone() else { return };
+    if writing.set_write_timeout(Some(PATIENCE)).is_err()
+        || told.send(Event::Program(News::Joined(number, writing))).is_err()
+    {
+        return;
+    }
+    std::thread::spawn(move || {
+        requests(stream, |news| told.send(Event::Program(news)).is_ok());
+        // Nobody listens to a machine that was dropped.
+        let _ = told.send(Event::Program(News::Left(number)));
     });
 }
 

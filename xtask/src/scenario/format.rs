@@ -18,10 +18,18 @@
 //! [[step]]
 //! type = "nproc\n"
 //! to   = "linux"
+//! [[step]]
+//! ctl    = "restart rtos"             # as behind `cargo xtask ctl`; what follows does not wait for
+//! prints = '^rtos: ending$'           # the answer, but the next `type` or `ctl` does
+//! status = 0
+//! [[step]]
+//! noise = 1000                        # bytes of garbage on the console's line
 //! ```
 
 use crate::failure::mistake;
 use crate::workspace::Workspace;
+use bulkctl::verbs::{Options, Verb};
+use clap::Parser;
 use regex::Regex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -132,6 +140,35 @@ pub enum Step {
     },
     /// Type at a partition's console.
     Type(Typing),
+    /// Ask the hypervisor, as `cargo xtask ctl` does.
+    Ask(Asking),
+    /// Send as many bytes of garbage.
+    Noise(usize),
+}
+
+/// A command of `cargo xtask ctl`.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// As it is typed.
+    pub text: String,
+    /// What is meant.
+    pub command: Command,
+    /// What its output must match, line by line.
+    pub prints: Vec<Pattern>,
+    /// Its exit status.
+    pub status: u8,
+}
+
+/// What can stand behind `ctl`.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ctl", no_binary_name = true)]
+pub struct Command {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub options: Options,
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
 }
 
 /// Text for a console.
@@ -143,7 +180,7 @@ pub struct Typing {
     pub to: String,
 }
 
-/// A step as it is written: `expect`, perhaps with `times`, or `type` with `to`.
+/// A step as it is written: see the errors below.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StepTable {
@@ -152,22 +189,38 @@ struct StepTable {
     #[serde(rename = "type")]
     text: Option<String>,
     to: Option<String>,
+    ctl: Option<String>,
+    prints: Option<Patterns>,
+    status: Option<u8>,
+    noise: Option<usize>,
 }
 
 impl TryFrom<StepTable> for Step {
     type Error = String;
 
     fn try_from(table: StepTable) -> Result<Self, String> {
-        match table {
-            StepTable { expect: Some(Patterns(patterns)), times, text: None, to: None } => {
+        let StepTable { expect, times, text, to, ctl, prints, status, noise } = table;
+        let asks = prints.is_some() || status.is_some();
+        match (expect, text, ctl, noise) {
+            (Some(Patterns(patterns)), None, None, None) if to.is_none() && !asks => {
                 Ok(Self::Expect { patterns, times: times.unwrap_or(1) })
             }
-            StepTable { expect: None, times: None, text: Some(text), to: Some(to) } => {
+            (None, Some(text), None, None) if times.is_none() && !asks => {
+                let to = to.ok_or("`type` needs `to`")?;
                 Ok(Self::Type(Typing { text, to }))
             }
-            StepTable { .. } => {
-                Err("a step has `expect`, perhaps with `times`, or `type` with `to`".to_owned())
+            (None, None, Some(text), None) if times.is_none() && to.is_none() => {
+                let command = Command::try_parse_from(text.split_whitespace());
+                let command = command.map_err(|error| error.to_string())?;
+                let prints = prints.map(|Patterns(patterns)| patterns).unwrap_or_default();
+                Ok(Self::Ask(Asking { text, command, prints, status: status.unwrap_or(0) }))
             }
+            (None, None, None, Some(bytes)) if times.is_none() && to.is_none() && !asks => {
+                Ok(Self::Noise(bytes))
+            }
+            _ => Err("a step has `expect`, perhaps with `times`, or `type` with `to`, \
+                      or `ctl`, perhaps with `prints` and `status`, or `noise`"
+                .to_owned()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! A scenario against a console, line by line. It neither waits nor boots, so
 //! it is tested without a machine.
 
-use super::format::{Agreement, Ending, Scenario, Step, Typing};
+use super::format::{Agreement, Asking, Ending, Scenario, Step};
 use crate::emulator::lines::End;
 use regex::Regex;
 use std::collections::VecDeque;
@@ -23,6 +23,8 @@ pub struct Script {
     accord: Option<Accord>,
     ending: Ending,
     end: Option<End>,
+    /// What was asked and not answered yet.
+    asked: Option<Asking>,
 }
 
 /// Numbers that must agree.
@@ -60,6 +62,7 @@ impl Script {
             accord: scenario.agree.clone().map(Accord::new),
             ending: scenario.end.clone(),
             end: None,
+            asked: None,
         };
         script.advance();
         Ok(script)
@@ -91,17 +94,41 @@ impl Script {
         }
     }
 
-    /// What is to be typed now.
-    pub fn typing(&mut self) -> Option<Typing> {
-        let Some(Step::Type(typing)) = self.steps.front().cloned() else { return None };
-        self.steps.pop_front();
+    /// What is to be done now: a step that waits for nothing but the answer before it.
+    pub fn deed(&mut self) -> Option<Step> {
+        let waits = matches!(self.steps.front()?, Step::Expect { .. });
+        if waits || self.asked.is_some() {
+            return None;
+        }
+        let deed = self.steps.pop_front()?;
         self.advance();
-        Some(typing)
+        if let Step::Ask(asking) = &deed {
+            self.asked = Some(asking.clone());
+        }
+        Some(deed)
+    }
+
+    /// What was asked is answered: with an exit status and an output; an error is the scenario's failure.
+    pub fn answered(&mut self, status: u8, output: &str) -> Result<(), String> {
+        let Some(asked) = self.asked.take() else { return Ok(()) };
+        let missing = asked
+            .prints
+            .iter()
+            .find(|pattern| !output.lines().any(|line| pattern.0.is_match(line)));
+        let why = match missing {
+            _ if status != asked.status => {
+                format!("ended with {status} in place of {}", asked.status)
+            }
+            Some(pattern) => format!("printed no line that matches `{}`", pattern.0.as_str()),
+            None => return Ok(()),
+        };
+        Err(format!("`ctl {}` {why}; it printed:\n{output}", asked.text))
     }
 
     /// Whether everything happened that was to happen while the machine runs.
     pub fn finished(&self) -> bool {
         self.steps.is_empty()
+            && self.asked.is_none()
             && match self.ending {
                 Ending::Never => self.hearts.iter().all(|heart| heart.wanted == 0),
                 Ending::Ok | Ending::Failed(_) => self.end.is_some(),
@@ -135,6 +162,9 @@ impl Script {
     pub fn awaited(&self) -> String {
         let mut parts: Vec<String> =
             self.awaited.iter().map(|(pattern, _)| format!("`{}`", pattern.as_str())).collect();
+        if let Some(asked) = &self.asked {
+            parts.push(format!("the answer to `ctl {}`", asked.text));
+        }
         if parts.is_empty() && self.steps.is_empty() {
             let late = self.hearts.iter().filter(|heart| heart.wanted > 0);
             parts.extend(late.map(|heart| format!("heartbeats of {}", heart.partition)));
@@ -270,12 +300,32 @@ mod tests {
             "[[step]]\nexpect = 'prompt'\n[[step]]\ntype = 'ls'\nto = 'linux'\n\
              [[step]]\nexpect = 'bin'",
         );
-        assert!(script.typing().is_none());
+        assert!(script.deed().is_none());
         script.prompt("[linux] prompt");
-        assert_eq!(script.typing().unwrap().text, "ls");
-        assert!(script.typing().is_none());
+        assert!(matches!(script.deed(), Some(Step::Type(typing)) if typing.text == "ls"));
+        assert!(script.deed().is_none());
         script.line("[linux] bin").unwrap();
         assert!(script.finished());
+    }
+
+    #[test]
+    fn what_follows_a_question_does_not_wait_for_the_answer_but_the_next_deed_does() {
+        let text = "[[step]]\nctl = 'kill rtos'\nprints = '^rtos: '\nstatus = 1\n\
+                    [[step]]\nexpect = 'gone'\n[[step]]\nnoise = 3";
+        let mut script = script(text);
+        assert!(matches!(script.deed(), Some(Step::Ask(_))));
+        script.line("gone").unwrap();
+        assert!(script.deed().is_none() && !script.finished());
+        assert_eq!(script.awaited(), "the answer to `ctl kill rtos`");
+        script.answered(1, "no\nrtos: ending\n").unwrap();
+        assert!(matches!(script.deed(), Some(Step::Noise(3))));
+        assert!(script.finished());
+        for (status, output) in [(0, "rtos: ending"), (1, "driver: ending")] {
+            let mut script = self::script(text);
+            script.deed();
+            let why = script.answered(status, output).unwrap_err();
+            assert!(why.contains("ctl kill rtos") && why.contains(output), "{why}");
+        }
     }
 
     #[test]
