@@ -31,12 +31,14 @@ enum Verb {
     /// once every pattern matched a line and with 1 if the machine ended first;
     /// with 124 when --timeout is up; with 2 for mistakes in what you wrote.
     /// On a terminal, Ctrl-A x leaves with 0, and Ctrl-] and a digit moves the
-    /// focus between partitions. `cargo xtask ctl` finds the machine by itself; the
-    /// mailbox's frames on the console are in --log alone.
+    /// focus between partitions.
     #[command(after_help = run::EXAMPLES)]
     Run(run::Arguments),
     /// See and steer a machine that runs: by the console of `cargo xtask run`, or by a serial device.
-    #[command(after_help = ctl::more_help())]
+    ///
+    /// Needs a hypervisor that serves the mailbox. That of this version does not yet: it takes a
+    /// request for something typed, and every verb ends with 124, for want of an answer.
+    #[command(after_help = ctl::more_help(), hide = true)]
     Ctl(ctl::Arguments),
     /// Write the flash image and print its report; the same sources give the same bytes.
     #[command(after_help = paper::IMAGE_EXAMPLES)]
