@@ -8,7 +8,9 @@
 //! ```
 //! The state belongs to the CPU of its vCPU and has no lock; what others send
 //! goes through [`Posted`]. Interrupts wait in IRR until [`LocalApic::pending`]
-//! names one, which the kernel injects and [`LocalApic::acknowledge`]s.
+//! names one, which the kernel injects and [`LocalApic::acknowledge`]s. Where the
+//! CPU virtualizes local APICs, they wait in the [`Page`] instead, and the CPU does
+//! all that follows, once [`LocalApic::hand_over`] has told it.
 //!
 //! Always: no vector below 16 is in IRR or ISR; a vector above the processor
 //! priority is never held back. The APIC's id is the vCPU's number and does not
@@ -17,12 +19,14 @@
 //! Intel SDM volume 3, "Advanced Programmable Interrupt Controller (APIC)".
 
 mod message;
+mod page;
 mod posted;
 mod registers;
 mod timer;
 mod vectors;
 
 pub use message::{Delivery, Destination, Message};
+pub use page::{Handed, Page, needs_no_exit};
 pub use posted::{Events, Posted};
 
 use timer::Timer;
@@ -101,6 +105,9 @@ pub struct LocalApic {
     vectors: [u32; 6],
     command: u64,
     timer: Timer,
+    /// Where the CPU virtualizes it: what waits and what is in service is there and nowhere else.
+    page: Option<&'static Page>,
+    handed: Handed,
 }
 
 impl LocalApic {
@@ -123,6 +130,8 @@ impl LocalApic {
             vectors: [MASKED; 6],
             command: 0,
             timer: Timer::STOPPED,
+            page: None,
+            handed: Handed::NOTHING,
         };
         if vcpu == 0 {
             apic.base |= BOOTSTRAP;
@@ -134,19 +143,22 @@ impl LocalApic {
     }
 
     /// Back to what firmware left; also the guest's TSC is the machine's again.
-    pub const fn reset(&mut self) {
+    pub fn reset(&mut self) {
+        let page = self.page;
         *self = Self::new(self.id);
+        self.virtualize(page);
     }
 
     /// INIT: all registers are as after power-up, but the mode remains.
-    pub const fn init(&mut self) {
-        let (base, offset) = (self.base, self.timer.offset);
+    pub fn init(&mut self) {
+        let (base, offset, page) = (self.base, self.timer.offset, self.page);
         *self = Self::new(self.id);
         self.base = base;
         self.spurious = 0xff;
         self.vectors = [MASKED; 6];
         self.timer.offset = offset;
         self.set_extended_logical();
+        self.virtualize(page);
     }
 
     /// In x2APIC mode the logical id follows from the id.
@@ -167,7 +179,7 @@ impl LocalApic {
     ///
     /// # Errors
     /// Reserved bits, a moved page, and transitions that there are not.
-    pub const fn set_base(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
+    pub fn set_base(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
         const MODES: u64 = ENABLED | EXTENDED;
         let (old, new) = (self.base & MODES, value & MODES);
         let allowed = match (old, new) {
@@ -184,6 +196,7 @@ impl LocalApic {
         self.base = PAGE | new | self.base & BOOTSTRAP;
         if new != old {
             self.set_extended_logical();
+            self.show_all();
         }
         Ok(Effect::Everything)
     }
@@ -193,6 +206,13 @@ impl LocalApic {
     #[must_use]
     pub const fn is_extended(&self) -> bool {
         self.base & EXTENDED != 0
+    }
+
+    /// xAPIC mode.
+    #[inline]
+    #[must_use]
+    pub const fn has_page(&self) -> bool {
+        self.base & (ENABLED | EXTENDED) == ENABLED
     }
 
     /// Enabled, and by software too: it accepts interrupts.
@@ -221,7 +241,7 @@ impl LocalApic {
     /// # Errors
     /// Bits above the low four.
     #[inline]
-    pub const fn set_cr8(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
+    pub fn set_cr8(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
         if value > 15 {
             return Err(GeneralProtection);
         }
@@ -263,14 +283,6 @@ impl LocalApic {
         }
     }
 
-    /// An interrupt that was acknowledged did not reach the guest after all.
-    pub const fn withdraw(&mut self, vector: u8) {
-        self.isr.clear(vector);
-        if vector >= 16 {
-            self.irr.set(vector);
-        }
-    }
-
     /// The guest ends the interrupt in service.
     #[inline]
     pub const fn end_of_interrupt(&mut self) -> Effect {
@@ -286,8 +298,11 @@ impl LocalApic {
     }
 
     #[inline]
-    const fn set_task_priority(&mut self, priority: u8) -> Effect {
+    fn set_task_priority(&mut self, priority: u8) -> Effect {
         self.task_priority = priority;
+        if let Some(page) = self.page {
+            page.set(registers::number::TASK_PRIORITY, priority.into());
+        }
         self.priority_changed()
     }
 
@@ -301,7 +316,11 @@ impl LocalApic {
     #[inline(always)]
     pub fn merge(&mut self, posted: &Posted) -> Events {
         let accept = self.accepts();
-        posted.take(&mut self.irr, &mut self.tmr, accept)
+        let Self { irr, tmr, page, handed, .. } = self;
+        posted.take(accept, |word, new, level| match page {
+            None => irr.merge(word, new, level, tmr),
+            Some(page) => handed.merge(page, word, new, level),
+        })
     }
 
     /// Whether the 8259's interrupts reach the processor.
@@ -324,8 +343,8 @@ impl LocalApic {
     #[inline(always)]
     pub fn expire(&mut self, now: u64) -> (bool, Option<u64>) {
         let vector = self.vectors[TIMER];
-        let reached = self.timer.expire(vector, now);
-        let next = self.deadline();
+        let (reached, next) = self.timer.expire(vector, now);
+        let next = if vector & MASKED != 0 { None } else { next };
         (reached && self.request(vector), next)
     }
 
@@ -336,8 +355,12 @@ impl LocalApic {
         if local & MASKED != 0 || !self.accepts() || vector < 16 {
             return false;
         }
-        self.irr.set(vector);
-        self.tmr.clear(vector);
+        if let Some(page) = self.page {
+            self.handed.request(page, vector.into(), false);
+        } else {
+            self.irr.set(vector);
+            self.tmr.clear(vector);
+        }
         true
     }
 

@@ -40,6 +40,8 @@ pub struct Posted {
 pub struct Events {
     /// Interrupts came: what [`super::LocalApic::pending`] answers may have changed.
     pub interrupts: bool,
+    /// Something of what follows.
+    pub others: bool,
     /// A non-maskable interrupt.
     pub nmi: bool,
     /// INIT: to be answered before a start-up that came with it.
@@ -121,10 +123,11 @@ impl Posted {
         self.summary.load(Ordering::Acquire) != 0
     }
 
-    /// Takes everything out. For the vCPU's own CPU.
+    /// Takes everything out: `request` is told each word of vectors, those that are new and the
+    /// modes. For the vCPU's own CPU.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is below four")]
-    pub(super) fn take(&self, irr: &mut Vectors, tmr: &mut Vectors, accept: bool) -> Events {
+    pub(super) fn take(&self, accept: bool, mut request: impl FnMut(usize, u64, u64)) -> Events {
         // Acquire: pairs with the posters' releases.
         let summary = self.summary.swap(0, Ordering::Acquire);
         let mut words = summary & WORDS;
@@ -134,17 +137,21 @@ impl Posted {
             words &= words.wrapping_sub(1);
             let new = self.vectors[word].swap(0, Ordering::Acquire);
             if accept {
-                irr.merge(word, new, self.level[word].load(Ordering::Relaxed), tmr);
+                request(word, new, self.level[word].load(Ordering::Relaxed));
                 events.interrupts = true;
             }
         }
-        if summary & !WORDS != 0 {
-            events.nmi = summary & NMI != 0;
-            events.init = summary & INIT != 0;
-            let startup = self.startup.swap(0, Ordering::Relaxed);
-            events.startup = (startup & VALID != 0).then_some((startup & 0xff) as u8);
-        }
-        events
+        if summary & !WORDS != 0 { self.others(summary, events) } else { events }
+    }
+
+    /// What there is beside interrupts.
+    #[cold]
+    #[inline(never)]
+    fn others(&self, summary: u32, events: Events) -> Events {
+        let startup = self.startup.swap(0, Ordering::Relaxed);
+        let startup = (startup & VALID != 0).then_some((startup & 0xff) as u8);
+        let (nmi, init) = (summary & NMI != 0, summary & INIT != 0);
+        Events { others: true, nmi, init, startup, ..events }
     }
 
     /// Says where the vCPU's local APIC is found ([`super::LocalApic::address`]).

@@ -6,36 +6,37 @@
 //! else is read is the bytes there, what else is written is ignored.
 //! Intel SDM volume 3, "Local APIC Register Address Map", "x2APIC Register Address Space".
 
+use super::page::{Page, is_kept};
 use super::{
-    ENABLED, ERROR, Effect, GeneralProtection, LocalApic, MASKED, Message, SOFTWARE_ENABLED, TIMER,
+    ERROR, Effect, GeneralProtection, LocalApic, MASKED, Message, SOFTWARE_ENABLED, TIMER,
 };
 use crate::Size;
 use crate::apic::message::{Delivery, Destination};
 
 /// Numbers of registers.
-mod number {
-    pub(super) const ID: u32 = 0x02;
-    pub(super) const VERSION: u32 = 0x03;
-    pub(super) const TASK_PRIORITY: u32 = 0x08;
-    pub(super) const ARBITRATION: u32 = 0x09;
-    pub(super) const PRIORITY: u32 = 0x0a;
-    pub(super) const END: u32 = 0x0b;
-    pub(super) const REMOTE: u32 = 0x0c;
-    pub(super) const LOGICAL: u32 = 0x0d;
-    pub(super) const FORMAT: u32 = 0x0e;
-    pub(super) const SPURIOUS: u32 = 0x0f;
-    pub(super) const IN_SERVICE: u32 = 0x10;
-    pub(super) const TRIGGER: u32 = 0x18;
-    pub(super) const REQUEST: u32 = 0x20;
-    pub(super) const ERRORS: u32 = 0x28;
-    pub(super) const COMMAND: u32 = 0x30;
-    pub(super) const COMMAND_HIGH: u32 = 0x31;
-    pub(super) const VECTORS: u32 = 0x32;
-    pub(super) const VECTORS_END: u32 = 0x38;
-    pub(super) const INITIAL: u32 = 0x38;
-    pub(super) const CURRENT: u32 = 0x39;
-    pub(super) const DIVIDE: u32 = 0x3e;
-    pub(super) const SELF: u32 = 0x3f;
+pub(super) mod number {
+    pub(in super::super) const ID: u32 = 0x02;
+    pub(in super::super) const VERSION: u32 = 0x03;
+    pub(in super::super) const TASK_PRIORITY: u32 = 0x08;
+    pub(in super::super) const ARBITRATION: u32 = 0x09;
+    pub(in super::super) const PRIORITY: u32 = 0x0a;
+    pub(in super::super) const END: u32 = 0x0b;
+    pub(in super::super) const REMOTE: u32 = 0x0c;
+    pub(in super::super) const LOGICAL: u32 = 0x0d;
+    pub(in super::super) const FORMAT: u32 = 0x0e;
+    pub(in super::super) const SPURIOUS: u32 = 0x0f;
+    pub(in super::super) const IN_SERVICE: u32 = 0x10;
+    pub(in super::super) const TRIGGER: u32 = 0x18;
+    pub(in super::super) const REQUEST: u32 = 0x20;
+    pub(in super::super) const ERRORS: u32 = 0x28;
+    pub(in super::super) const COMMAND: u32 = 0x30;
+    pub(in super::super) const COMMAND_HIGH: u32 = 0x31;
+    pub(in super::super) const VECTORS: u32 = 0x32;
+    pub(in super::super) const VECTORS_END: u32 = 0x38;
+    pub(in super::super) const INITIAL: u32 = 0x38;
+    pub(in super::super) const CURRENT: u32 = 0x39;
+    pub(in super::super) const DIVIDE: u32 = 0x3e;
+    pub(in super::super) const SELF: u32 = 0x3f;
 }
 
 /// Six local vectors; an integrated APIC.
@@ -55,11 +56,11 @@ impl LocalApic {
     #[inline]
     #[must_use]
     pub fn read(&mut self, offset: u64, size: Size, now: u64) -> u64 {
-        if self.is_extended() || self.base() & ENABLED == 0 {
+        if !self.has_page() {
             return size.mask();
         }
         let number = (offset >> 4 & 0xff) as u32;
-        let value = self.value(number, now).unwrap_or_else(|| {
+        let value = self.value(self.page, number, now).unwrap_or_else(|| {
             self.error(NO_REGISTER);
             0
         });
@@ -70,23 +71,34 @@ impl LocalApic {
     /// A store to the page.
     #[inline]
     pub fn write(&mut self, offset: u64, size: Size, value: u64, now: u64) -> Effect {
-        if offset & 15 != 0
-            || size != Size::Word
-            || self.is_extended()
-            || self.base() & ENABLED == 0
-        {
+        if offset & 15 != 0 || size != Size::Word || !self.has_page() {
             return Effect::None;
         }
         let value = (value & 0xffff_ffff) as u32;
         match (offset >> 4 & 0xff) as u32 {
             number::END => self.end_of_interrupt(),
             number::TASK_PRIORITY => self.set_task_priority((value & 0xff) as u8),
-            number::COMMAND => self.send(self.command & !0xffff_ffff | u64::from(value)),
+            number::COMMAND => {
+                let effect = self.send(self.command_high() | u64::from(value));
+                if let Some(page) = self.page {
+                    page.set(number::COMMAND, (self.command & 0xffff_ffff) as u32);
+                }
+                effect
+            }
             number::COMMAND_HIGH => {
                 self.command = self.command & 0xffff_ffff | u64::from(value & 0xff00_0000) << 32;
                 Effect::None
             }
             number => self.store_page(number, value, now),
+        }
+    }
+
+    /// The upper half of the ICR, whose writes a CPU that virtualizes registers does not tell of.
+    #[inline]
+    fn command_high(&self) -> u64 {
+        match self.page {
+            None => self.command & !0xffff_ffff,
+            Some(page) => u64::from(page.get(number::COMMAND_HIGH)) << 32,
         }
     }
 
@@ -108,7 +120,7 @@ impl LocalApic {
             | number::FORMAT
             | number::COMMAND_HIGH
             | number::SELF => Err(GeneralProtection),
-            number => self.value(number, now).map(u64::from).ok_or(GeneralProtection),
+            number => self.value(self.page, number, now).map(u64::from).ok_or(GeneralProtection),
         }
     }
 
@@ -132,7 +144,11 @@ impl LocalApic {
                 Ok(self.set_task_priority((value & 0xff) as u8))
             }
             number::COMMAND if value & !COMMAND == 0 => Ok(self.send(value)),
-            number => self.store_msr(number, value, now),
+            number => {
+                let effect = self.store_msr(number, value, now);
+                self.show(number);
+                effect
+            }
         }
     }
 
@@ -149,9 +165,20 @@ impl LocalApic {
         Effect::Timer
     }
 
-    /// What a register reads; none if there is no such register. ICR is read in two halves.
-    #[inline]
-    fn value(&self, register: u32, now: u64) -> Option<u32> {
+    /// What a register reads; none if there is no such register. ICR is read in two halves. What
+    /// the CPU keeps is in `page`.
+    #[inline(never)]
+    pub(super) fn value(&self, page: Option<&Page>, register: u32, now: u64) -> Option<u32> {
+        if let Some(page) = page {
+            let kept =
+                is_kept(register) || matches!(register, number::COMMAND | number::COMMAND_HIGH);
+            if kept {
+                return Some(page.get(register));
+            }
+            if register == number::ARBITRATION {
+                return Some(page.priority().into());
+            }
+        }
         Some(match register {
             number::ID if self.is_extended() => self.id.into(),
             number::ID => u32::from(self.id) << 24,
@@ -203,26 +230,28 @@ impl LocalApic {
     }
 
     fn store_page(&mut self, register: u32, value: u32, now: u64) -> Effect {
+        let mut effect = Effect::Everything;
         match register {
             number::LOGICAL => self.logical = value & 0xff00_0000,
             number::FORMAT => self.format = value | 0x0fff_ffff,
-            // The id is the vCPU's number for ever.
-            number::ID | number::VERSION | number::ARBITRATION | number::PRIORITY => {
-                return Effect::None;
-            }
+            // The vCPU's number for ever.
+            number::ID => effect = Effect::None,
+            number::VERSION | number::ARBITRATION | number::PRIORITY => return Effect::None,
             number::IN_SERVICE..number::ERRORS | number::REMOTE | number::CURRENT => {
                 return Effect::None;
             }
             _ => {
-                return self.store(register, value, now).unwrap_or_else(|| {
+                effect = self.store(register, value, now).unwrap_or_else(|| {
                     self.error(NO_REGISTER);
                     Effect::Pending
                 });
             }
         }
-        Effect::Everything
+        self.show(register);
+        effect
     }
 
+    #[inline(never)]
     fn store_msr(
         &mut self,
         register: u32,

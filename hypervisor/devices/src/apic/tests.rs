@@ -295,18 +295,6 @@ fn software_disables_it() {
 }
 
 #[test]
-fn an_interrupt_that_did_not_arrive_waits_again() {
-    let (mut apic, posted) = (enabled(0), Posted::new());
-    posted.post(0x40, true);
-    let _ = apic.merge(&posted);
-    apic.acknowledge(0x40);
-    apic.withdraw(0x40);
-    assert_eq!(apic.pending(), Some(0x40));
-    apic.acknowledge(0x40);
-    assert_eq!(apic.end_of_interrupt(), Effect::EndOfLevel(0x40));
-}
-
-#[test]
 fn the_8259s_output_is_a_level() {
     let posted = Posted::new();
     assert!(posted.set_external(true), "it rose");

@@ -106,23 +106,30 @@ impl Timer {
         if self.expiry == 0 { None } else { Some(self.expiry) }
     }
 
-    /// Whether the timer has reached zero since the last call.
+    /// The first period that has not passed begins. Never inlined, for the program's size.
+    #[inline(never)]
+    fn start_next(&mut self, vector: u32, now: u64) {
+        let period = self.period(vector).max(1);
+        let behind = now.wrapping_sub(self.expiry);
+        let passed = behind.checked_div(period).unwrap_or(0).wrapping_add(1);
+        self.expiry = self.expiry.saturating_add(passed.saturating_mul(period));
+    }
+
+    /// Whether the timer has reached zero since the last call, and what [`Timer::due`] says then.
     #[inline(always)]
-    pub(super) fn expire(&mut self, vector: u32, now: u64) -> bool {
-        if self.due(vector).is_none_or(|due| due > now) {
-            return false;
+    pub(super) fn expire(&mut self, vector: u32, now: u64) -> (bool, Option<u64>) {
+        let due = self.due(vector);
+        if due.is_none_or(|due| due > now) {
+            return (false, due);
         }
         if vector & TSC_DEADLINE != 0 {
             self.deadline = 0;
         } else if vector & PERIODIC != 0 {
-            let period = self.period(vector).max(1);
-            let behind = now.wrapping_sub(self.expiry);
-            let missed = if behind < period { 0 } else { behind.checked_div(period).unwrap_or(0) };
-            let ahead = missed.wrapping_add(1).saturating_mul(period);
-            self.expiry = self.expiry.saturating_add(ahead);
+            self.start_next(vector, now);
+            return (true, Some(self.expiry));
         } else {
             self.expiry = 0;
         }
-        true
+        (true, None)
     }
 }

@@ -163,23 +163,16 @@ pub const fn vmx_task_switch(qualification: u64) -> (u16, TaskSwitch) {
     ((qualification & 0xffff) as u16, reason)
 }
 
-/// How the local APIC's page was accessed (APIC-access exits).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ApicAccess {
-    /// Offset in the page.
-    pub offset: u16,
-    /// A store, by an instruction.
-    pub write: bool,
-    /// A load or store of an instruction; not a fetch or the delivery of an event.
-    pub linear: bool,
-}
-
-/// The qualification of an APIC-access exit.
+/// The qualification of an APIC-access exit, as that of the EPT violation which there would be
+/// without the page. Other accesses than an instruction's own come out as a page walk's. The low
+/// twelve bits are the offset in the page.
 #[inline]
 #[must_use]
-pub const fn vmx_apic_access(qualification: u64) -> ApicAccess {
+pub const fn vmx_apic_access(qualification: u64) -> u64 {
+    const OWN: u64 = 1 << 7 | 1 << 8;
+    // An instruction's load, its store, and its fetch are numbered as the bits of a violation are.
     let kind = qualification >> 12 & 15;
-    ApicAccess { offset: (qualification & 0xfff) as u16, write: kind == 1, linear: kind <= 1 }
+    if kind <= 2 { OWN | kind << 1 } else { 0 }
 }
 
 #[cfg(test)]
@@ -222,8 +215,12 @@ mod tests {
         assert_eq!(vmx_control(0xfffe_0030), Control::Lmsw(0xfffe));
         assert_eq!((svm_control(1 << 63 | 5), svm_control(5)), (Some(5), None));
         assert_eq!(vmx_task_switch(0x8000_0028), (0x28, TaskSwitch::Jump));
-        let end = ApicAccess { offset: 0xb0, write: true, linear: true };
-        assert_eq!(vmx_apic_access(0x10b0), end);
-        assert!(!vmx_apic_access(0x20b0).linear, "a fetch");
+        let access = |qualification| ept_violation(vmx_apic_access(qualification));
+        let store = Violation { write: true, fetch: false, own: true, present: false };
+        assert_eq!(access(0x10b0), store);
+        assert_eq!(access(0x00b0), Violation { write: false, ..store });
+        assert!(access(0x20b0).fetch);
+        assert!(!access(0x3080).own, "an event is delivered");
+        assert!(!access(0xf080).own, "a page walk");
     }
 }

@@ -9,7 +9,7 @@
 
 mod capabilities;
 
-pub use capabilities::{Capabilities, capabilities};
+pub use capabilities::{APIC_MODES, Capabilities, capabilities};
 
 use Use::{Free, IfThere, On, Switched};
 
@@ -177,7 +177,7 @@ pub const PRIMARY: &[Control] = &[
     row(primary::SECONDARY, On, "secondary controls"),
 ];
 
-/// What is wanted of [`secondary`]. APIC virtualization is the caller's to switch on.
+/// What is wanted of [`secondary`]. APIC virtualization is for [`capabilities`] to decide.
 pub const SECONDARY: &[Control] = &[
     row(secondary::EPT, On, "EPT"),
     row(secondary::RDTSCP, IfThere, "RDTSCP"),

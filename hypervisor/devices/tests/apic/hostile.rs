@@ -3,7 +3,7 @@
 //! its size, and what waits keeps the rules.
 
 use devices::Size;
-use devices::apic::{Effect, LocalApic, Posted};
+use devices::apic::{Effect, LocalApic, Page, Posted};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +98,7 @@ fn apply(step: Step, apic: &mut LocalApic, apics: &[Posted], now: &mut u64) {
             Effect::None
         }
         Step::Take => {
+            assert!(!(1..16).contains(&apic.hand_over().highest));
             if let Some(vector) = apic.pending() {
                 assert!(vector >= 16);
                 apic.acknowledge(vector);
@@ -117,9 +118,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn no_guest_breaks_it(steps in proptest::collection::vec(step(), 1..150)) {
+    fn no_guest_breaks_it(steps in proptest::collection::vec(step(), 1..150), virtualized: bool) {
         let apics: Vec<Posted> = (0..4).map(|_| Posted::new()).collect();
         let (mut apic, mut now) = (LocalApic::new(1), 0);
+        if virtualized {
+            apic.virtualize(Some(Box::leak(Box::new(Page::new()))));
+        }
         for step in steps {
             apply(step, &mut apic, &apics, &mut now);
             if !apic.is_extended() && apic.base() & 1 << 11 != 0 {

@@ -3,6 +3,7 @@
 //! written with zero, ones and a random value, in forms that are hard to
 //! decode, and as an x2APIC's registers.
 
+use super::interrupts::level;
 use crate::Setting;
 use crate::hostile::Instruction;
 use crate::tally::Tally;
@@ -20,6 +21,8 @@ const MESSAGE: (u64, u64) = (0, 0x10);
 /// The I/O APIC's window, and the mask bit of what it shows: an unmasked random entry could be an INIT.
 const WINDOW: (u64, u64) = (0x10, 0x20);
 const MASKED: u64 = 1 << 16;
+/// The register that enables a local APIC, and what does.
+const SPURIOUS: (u64, u32) = (0xf0, 0x1ff);
 /// First MSR of an x2APIC, one past the last, and its interrupt command.
 const X2APIC: (u64, u64) = (0x800, 0x900);
 const X2APIC_COMMAND: u64 = 0x830;
@@ -27,12 +30,17 @@ const X2APIC_COMMAND: u64 = 0x830;
 pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     // A local vector that a random value makes an INIT must not meet the timer of the 8259s.
     ports::PIC_MASKS.iter().for_each(|mask| mask.write8(0xff));
+    if !interrupts::has_wide_ids() {
+        interrupts::write(SPURIOUS.0, SPURIOUS.1);
+        level("xAPIC", tally);
+    }
     sweep("local APIC", LOCAL, setting, tally);
     sweep("I/O APIC", IO, setting, tally);
     odd_forms("local APIC", LOCAL + 0x80, tally);
     odd_forms("I/O APIC", IO, tally);
     odd_forms("local APIC's end", LOCAL + PAGE - 8, tally);
     interrupts::init();
+    level("x2APIC", tally);
     for number in X2APIC.0..X2APIC.1 {
         tally.count(Instruction::READ_MSR.run([number, 0, 0, 0]));
         for value in [0, u64::MAX, setting.random.next(), setting.random.next() & 0xffff_ffff] {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! More interrupts than anybody wants: to itself, to a vCPU that is absent or
 //! asleep, in every delivery mode to foreign local APICs, and from a timer that
-//! is always due.
+//! is always due. And one by level, which comes again until its device is served.
 
 use crate::Setting;
 use crate::tally::Tally;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use guest_rt::interrupts::Trigger;
+use guest_rt::machine::ports::{COM1, Port};
 use guest_rt::machine::{self, on_interrupt, unmask_interrupts};
 use guest_rt::{interrupts, timer};
 
@@ -16,6 +19,44 @@ const EVERYBODY: u64 = 0xff;
 /// Interrupt command: logical destination, and shorthands.
 const LOGICAL: u32 = 1 << 11;
 const OTHERS: u32 = 3 << 18;
+
+/// COM1's interrupt enable register, its transmitter's bit there, and its line.
+const ENABLE: Port = COM1.at(1);
+const TRANSMITTER: u8 = 1 << 1;
+const COM1_LINE: u32 = 4;
+/// How often an interrupt by level is ended before its device is served.
+const IGNORED: u64 = 5;
+
+/// Interrupts by level that came.
+static CAME: AtomicU64 = AtomicU64::new(0);
+
+/// COM1's interrupt by level: its end must reach the I/O APIC, which sends it again until the
+/// device is served, and then no more.
+pub(super) fn level(name: &str, tally: &mut Tally) {
+    let line = interrupts::line(COM1_LINE);
+    CAME.store(0, Relaxed);
+    on_interrupt(|| {
+        if let Some(intid) = interrupts::acknowledge() {
+            if CAME.fetch_add(1, Relaxed) == IGNORED {
+                ENABLE.write8(0);
+            }
+            interrupts::end(intid);
+        }
+    });
+    interrupts::enable(line, Trigger::Level);
+    ENABLE.write8(TRANSMITTER);
+    unmask_interrupts();
+    for _ in 0..INTERRUPTS {
+        core::hint::black_box(timer::now());
+    }
+    machine::mask_interrupts();
+    ENABLE.write8(0);
+    interrupts::disable(line);
+    let came = CAME.load(Relaxed);
+    assert_eq!(came, IGNORED + 1, "{name}: interrupts by level");
+    tally.count_done(came);
+    tally.part(format_args!("interrupts by level, {name}"));
+}
 
 pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     interrupts::init();

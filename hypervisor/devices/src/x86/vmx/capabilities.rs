@@ -14,6 +14,9 @@ const TRUE: [u32; 4] = [0x48d, 0x48e, 0x48f, 0x490];
 const CR4_MAY: u32 = 0x489;
 const SECONDARY_MSR: u32 = 0x48b;
 const EPT_VPID: u32 = 0x48c;
+/// Secondary controls that virtualize local APICs in every mode, and all of them.
+const APIC_ALWAYS: u32 = secondary::APIC_REGISTERS | secondary::INTERRUPT_DELIVERY;
+const APIC: u64 = (APIC_ALWAYS | APIC_MODES) as u64;
 
 /// What a CPU runs guests with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +33,32 @@ pub struct Capabilities {
     pub entry: u32,
     /// EPT has pages of 1 GiB.
     pub gigabyte: bool,
+    /// Local APICs are virtualized: registers and interrupt delivery, in both modes. Of
+    /// [`APIC_MODES`] one is to be switched on as the guest's mode is.
+    pub apic: bool,
 }
 
-/// Reads them, for guests that may set these bits of CR4. The TPR shadow is not used, nor is
-/// VPID without what forgets its translations.
+/// The secondary controls that virtualize a local APIC in xAPIC and in x2APIC mode.
+pub const APIC_MODES: u32 = secondary::APIC_ACCESSES | secondary::X2APIC;
+
+/// Reads them, for guests that may set these bits of CR4. APICs are virtualized wholly or not
+/// at all, and VPID is not used without what forgets its translations.
 ///
 /// # Errors
 /// The name of the first thing that Bulkhead needs and the CPU does not have.
 pub fn capabilities(cr4: u64, read: impl Fn(u32) -> u64) -> Result<Capabilities, &'static str> {
     let [pin, primary, exit, entry] = basic(read(BASIC))?;
-    let always = primary::HLT | primary::CR8_LOAD | primary::CR8_STORE;
     let pin = adjust(PIN, read(pin))?;
-    let primary = adjust(PRIMARY, read(primary))? & !primary::TPR_SHADOW | always;
-    let secondary = adjust(SECONDARY, read(SECONDARY_MSR))?;
+    let primary = adjust(PRIMARY, read(primary))? | primary::HLT;
+    let secondary = read(SECONDARY_MSR);
+    let apic = primary & primary::TPR_SHADOW != 0 && secondary >> 32 & APIC == APIC;
+    let secondary = adjust(SECONDARY, secondary)?;
+    let (primary, secondary) = if apic {
+        (primary, secondary | APIC_ALWAYS)
+    } else {
+        let exits = primary::CR8_LOAD | primary::CR8_STORE;
+        (primary & !primary::TPR_SHADOW | exits, secondary)
+    };
     let exit = adjust(EXIT, read(exit))?;
     let entry = adjust(ENTRY, read(entry))?;
     let Ept { gigabyte, vpid } = ept(read(EPT_VPID))?;
@@ -50,7 +66,7 @@ pub fn capabilities(cr4: u64, read: impl Fn(u32) -> u64) -> Result<Capabilities,
         return Err("a bit of CR4 that its CPUID offers");
     }
     let secondary = if vpid { secondary } else { secondary & !secondary::VPID };
-    Ok(Capabilities { pin, primary, secondary, exit, entry, gigabyte })
+    Ok(Capabilities { pin, primary, secondary, exit, entry, gigabyte, apic })
 }
 
 /// Reads `IA32_VMX_BASIC`: the MSRs of the first four words.

@@ -26,19 +26,15 @@ const EFER_WRITABLE: u64 = 1 | EFER_LME | 1 << 11;
 
 /// Bits of CR4 that guests of this machine may set.
 pub(super) fn cr4_allowed() -> u64 {
-    static ALLOWED: Once<u64> = Once::new();
-    *ALLOWED.call_once(|| {
-        let (one, seven) = (cpuid(1, 0), cpuid(7, 0));
-        let has =
-            |register: u32, bit: u32, cr4: u64| if register & 1 << bit != 0 { cr4 } else { 0 };
-        CR4_COMMON
-            | has(one.ecx, 17, CR4_PCIDE)
-            | has(one.ecx, 26, CR4_OSXSAVE)
-            | has(seven.ebx, 0, CR4_FSGSBASE)
-            | has(seven.ebx, 7, CR4_SMEP)
-            | has(seven.ebx, 20, CR4_SMAP)
-            | has(seven.ecx, 2, CR4_UMIP)
-    })
+    let (one, seven) = (cpuid(1, 0), cpuid(7, 0));
+    let has = |register: u32, bit: u32, cr4: u64| if register & 1 << bit != 0 { cr4 } else { 0 };
+    CR4_COMMON
+        | has(one.ecx, 17, CR4_PCIDE)
+        | has(one.ecx, 26, CR4_OSXSAVE)
+        | has(seven.ebx, 0, CR4_FSGSBASE)
+        | has(seven.ebx, 7, CR4_SMEP)
+        | has(seven.ebx, 20, CR4_SMAP)
+        | has(seven.ecx, 2, CR4_UMIP)
 }
 
 /// Components of XCR0 that guests of this machine may use.

@@ -8,14 +8,17 @@ use super::svm::code;
 use super::sysreg;
 use super::time;
 use super::vcpu::{Attention, Backend, Vcpu, each};
-use super::vmx::{fields as field, reason};
-use crate::exit::{Call, Destination, Direction, Exit, PortAccess, RegisterAccess};
+use super::vmx::{self, fields as field, reason};
+use crate::exit::{Call, Destination, Direction, Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
+use abi::platform::pc::LOCAL_APIC;
 use devices::Size;
+use devices::apic::X2APIC_FIRST;
 use devices::x86::Mode;
 use devices::x86::cpuid::{self, Leaf};
 use devices::x86::length::{self, Intercepted};
 use devices::x86::qualification::{self, Control, PortIo};
+use paging::GuestPhys;
 
 /// A string instruction on a port.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,8 @@ pub(super) struct PortString {
     mask: u64,
 }
 
+/// The local APIC's register that ends an interrupt.
+const END: u32 = 0xb;
 const CR4_OSXSAVE: u64 = 1 << 18;
 
 impl Vcpu {
@@ -101,18 +106,21 @@ impl Vcpu {
     /// What VT-x's exit reason asks for.
     #[inline(always)]
     pub(super) fn decode_vmx(&mut self, exit: u64) -> Exit {
-        if let Backend::Vmx(guest) = &self.backend
-            && let Some(event) = guest.interrupted()
-        {
+        if let Some(event) = vmx::interrupted() {
             self.event = event;
             self.attention.insert(Attention::EVENT);
         }
         if exit == reason::INTERRUPT {
             return Exit::Interrupt;
         }
-        if exit == reason::VIOLATION {
-            let violation = qualification::ept_violation(field::read(field::QUALIFICATION));
-            return self.memory_access(violation, field::read(field::GUEST_PHYSICAL));
+        if exit == reason::VIOLATION || exit == reason::APIC_ACCESS {
+            let mut told = field::read(field::QUALIFICATION);
+            let mut address = field::read(field::GUEST_PHYSICAL);
+            if exit == reason::APIC_ACCESS {
+                address = LOCAL_APIC + (told & 0xfff);
+                told = qualification::vmx_apic_access(told);
+            }
+            return self.memory_access(qualification::ept_violation(told), address);
         }
         self.length = field::read(field::LENGTH) as u8;
         match exit {
@@ -124,7 +132,9 @@ impl Vcpu {
             reason::RDMSR => self.register_access(false),
             reason::WRMSR => self.register_access(true),
             reason::HLT => Exit::Idle,
-            reason::WINDOW => self.window(),
+            reason::APIC_WRITE => {
+                self.apic_write(field::read(field::QUALIFICATION) as u32 >> 4 & 0xff)
+            }
             other => self.rare_vmx(other),
         }
     }
@@ -135,7 +145,12 @@ impl Vcpu {
         match exit {
             reason::EXCEPTION => self.intercepted_exception(),
             reason::INIT | reason::NMI_WINDOW | reason::PREEMPTION_TIMER => Exit::Done,
+            reason::WINDOW => self.window(),
             reason::CONTROL => self.vmx_control(),
+            reason::VIRTUALIZED_EOI => {
+                self.apic.ended(field::read(field::QUALIFICATION) as u8);
+                self.apic_write(END)
+            }
             reason::INVD | reason::WBINVD => self.done(),
             reason::XSETBV => self.set_components(),
             reason::RDPMC => self.raise(exception::PROTECTION),
@@ -154,6 +169,22 @@ impl Vcpu {
             }
             _ => self.raise(exception::UNDEFINED),
         }
+    }
+
+    /// The guest has written a register of its virtualized local APIC: the instruction is done,
+    /// what it asks for is not.
+    #[inline(never)]
+    fn apic_write(&mut self, register: u32) -> Exit {
+        let value = self.apic.page().map_or(0, |page| page.get(register)).into();
+        self.length = 0;
+        let direction = Direction::Write(value);
+        let destination = Destination { register: 0, sign_extend: false, wide: true };
+        if self.apic.is_extended() {
+            let number = X2APIC_FIRST | register;
+            return Exit::Register(RegisterAccess { number, direction, destination });
+        }
+        let address = GuestPhys::new(LOCAL_APIC + u64::from(register << 4));
+        Exit::Memory(MemoryAccess { address, size: Size::Word, direction, destination })
     }
 
     /// #DB or #AC, or an NMI of the machine, which is nobody's. DR6 is not written by the CPU

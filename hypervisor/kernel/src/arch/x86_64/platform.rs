@@ -286,7 +286,7 @@ impl Platform {
     fn spread(&self, kick: u32, vcpu: &mut Vcpu, partition: &Partition) {
         let own = 1 << vcpu.index();
         if kick & own != 0 {
-            self.refresh(vcpu, partition);
+            crate::interrupt::refresh(vcpu, partition);
         }
         partition.ring(kick & !own, Wish::REFRESH);
     }

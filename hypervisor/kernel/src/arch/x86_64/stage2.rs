@@ -3,19 +3,21 @@
 //! never changed afterwards. It is an EPT or an NPT, as the CPU is.
 
 use super::features::{self, Maker};
-use super::map::{ones, phys, with_tables};
+use super::map::{ones, pages, phys, with_tables};
 use super::state::Controls;
 use super::vmx;
 use crate::partition::Memory;
+use abi::platform::pc::LOCAL_APIC;
 use paging::ept::Ept;
 use paging::npt::Npt;
-use paging::{Error, GuestPhys, HostPhys, Kind, Mapping, Rights, Space};
+use paging::{Error, GuestPhys, HostPhys, Kind, Mapping, PAGE, Rights, Space};
 use spin::Once;
 
 /// The tables, in the maker's format.
 #[derive(Debug)]
 enum Nested {
-    Ept(Space<Ept>),
+    /// And the same with the local APIC's page, where the CPU virtualizes it.
+    Ept(Space<Ept>, Option<Space<Ept>>),
     Npt(Space<Npt>),
 }
 
@@ -25,6 +27,8 @@ pub struct Stage2 {
     nested: Nested,
     tag: u32,
     ram: Memory,
+    /// What is mapped as the local APIC's page: the CPU redirects accesses, so nobody reaches it.
+    apic_page: u64,
     /// The bitmap of ports that exit, which a partition without ports of its own shares.
     ports: *mut u64,
     owns_ports: bool,
@@ -46,6 +50,8 @@ pub enum Purpose {
     Channel,
     /// Registers of its own device.
     Device,
+    /// The local APIC's page.
+    LocalApic,
 }
 
 impl Stage2 {
@@ -55,10 +61,16 @@ impl Stage2 {
     /// When there are no pages left.
     pub fn new(index: usize) -> Result<Self, Error> {
         let features = features::features();
+        let virtualizes_apic = features::maker() == Some(Maker::Intel) && vmx::virtualizes_apic();
+        let apic_page = match virtualizes_apic {
+            true => phys(pages(1).ok_or(Error::OutOfTables)? as u64),
+            false => 0,
+        };
         let nested = with_tables(|tables| match features::maker() {
             Some(Maker::Intel) => {
                 let format = Ept::new(features.physical_bits, vmx::gigabyte_pages());
-                Space::new(format, tables).map(Nested::Ept)
+                let with_apic = virtualizes_apic.then(|| Space::new(format, tables)).transpose()?;
+                Ok(Nested::Ept(Space::new(format, tables)?, with_apic))
             }
             _ => {
                 let format = Npt::new(features.physical_bits, features.gigabyte_pages);
@@ -68,7 +80,13 @@ impl Stage2 {
         let nothing = Memory { guest: GuestPhys::new(0), host: HostPhys::new(0), size: 0 };
         // Tag 0 is the hypervisor's own.
         let tag = u32::try_from(index + 1).unwrap_or(u32::MAX);
-        Ok(Self { nested, tag, ram: nothing, ports: all_ports()?, owns_ports: false })
+        let mut new =
+            Self { nested, tag, ram: nothing, apic_page, ports: all_ports()?, owns_ports: false };
+        if virtualizes_apic {
+            let (guest, host) = (GuestPhys::new(LOCAL_APIC), HostPhys::new(apic_page));
+            new.map(guest, host, PAGE, Purpose::LocalApic)?;
+        }
+        Ok(new)
     }
 
     /// Maps a range of the partition's addresses.
@@ -88,13 +106,19 @@ impl Stage2 {
             // Caches are coherent, whatever types both sides use.
             Purpose::Channel => (Rights::READ | Rights::WRITE, Kind::Normal),
             Purpose::Device => (Rights::READ | Rights::WRITE, Kind::Device),
+            Purpose::LocalApic => (Rights::READ | Rights::WRITE, Kind::Normal),
         };
         if purpose == Purpose::Ram {
             self.ram = Memory { guest, host, size: len };
         }
         let mapping = Mapping { input: guest, host, len, rights, kind };
         with_tables(|tables| match &mut self.nested {
-            Nested::Ept(space) => space.map(tables, mapping),
+            Nested::Ept(space, with_apic) => {
+                if let Some(with_apic) = with_apic {
+                    with_apic.map(tables, mapping)?;
+                }
+                if purpose == Purpose::LocalApic { Ok(()) } else { space.map(tables, mapping) }
+            }
             Nested::Npt(space) => space.map(tables, mapping),
         })
     }
@@ -119,11 +143,13 @@ impl Stage2 {
     /// that is interrupted would go on behind its HLT.
     #[must_use]
     pub fn controls(&self, _index: usize, _trap_idle: bool) -> Controls {
-        let root = match &self.nested {
-            Nested::Ept(space) => space.format().eptp(space.root()),
-            Nested::Npt(space) => space.root().get(),
+        let eptp = |space: &Space<Ept>| space.format().eptp(space.root());
+        let (root, apic_root) = match &self.nested {
+            Nested::Ept(space, with_apic) => (eptp(space), with_apic.as_ref().map_or(0, eptp)),
+            Nested::Npt(space) => (space.root().get(), 0),
         };
-        Controls { root, tag: self.tag, ram: self.ram, ports: phys(self.ports as u64) }
+        let (ports, apic_page) = (phys(self.ports as u64), self.apic_page);
+        Controls { root, apic_root, apic_page, tag: self.tag, ram: self.ram, ports }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::partition::Memory;
 pub struct Controls {
     /// What the second translation starts with: EPTP, or nCR3.
     pub(super) root: u64,
+    /// The same with the local APIC's page, where the CPU virtualizes it, and what is mapped there.
+    pub(super) apic_root: u64,
+    pub(super) apic_page: u64,
     /// Tag of its entries in the TLB: VPID, or ASID.
     pub(super) tag: u32,
     /// The partition's RAM, for instructions that the hypervisor must read.

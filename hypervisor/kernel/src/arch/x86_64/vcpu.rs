@@ -39,6 +39,8 @@ bitflags::bitflags! {
         const ACCESS = 1 << 6;
         /// Its partition ends: a kick is on its way.
         const LEAVES = 1 << 7;
+        /// [`Vcpu::external`] waits to be delivered.
+        const VECTOR = 1 << 8;
     }
 }
 
@@ -110,6 +112,10 @@ impl Vcpu {
         let Some(backend) = backend else {
             crate::boot::refuse(format_args!("no room for the state of a vCPU"))
         };
+        let mut apic = LocalApic::new(index as u8);
+        if let Backend::Vmx(guest) = &backend {
+            apic.virtualize(guest.apic_page);
+        }
         Self {
             registers: [0; 16],
             attention: Attention::empty(),
@@ -121,7 +127,7 @@ impl Vcpu {
             event: Event(0),
             external: None,
             window: false,
-            apic: LocalApic::new(index as u8),
+            apic,
             step: None,
             string: None,
             controls,
@@ -152,6 +158,7 @@ impl Vcpu {
         self.window = false;
         let start = Start::of(entry);
         each!(mut self, guest => guest.load(&self.controls, &start));
+        self.apic_changed();
         float::reset();
         super::inject::reset_debug();
     }
@@ -194,8 +201,14 @@ impl Vcpu {
     #[inline(always)]
     fn prepare(&mut self) -> Option<Exit> {
         let usual = Attention::INTERRUPT.union(Attention::HALTED);
-        if !usual.contains(self.attention) || self.external.is_some() {
+        if !usual.contains(self.attention) {
             return self.prepare_rare();
+        }
+        let halted = self.attention.contains(Attention::HALTED);
+        if let Some(waits) = vmx::hand_over(&mut self.apic) {
+            let goes_on = !halted || waits && vmx::takes_interrupts();
+            self.attention = if goes_on { Attention::empty() } else { Attention::HALTED };
+            return (!goes_on).then_some(Exit::Idle);
         }
         let pending = self.apic.pending();
         if let Some(vector) = pending
@@ -207,7 +220,6 @@ impl Vcpu {
             self.set_window(false);
             return None;
         }
-        let halted = self.attention.contains(Attention::HALTED);
         self.set_window(pending.is_some() && !halted);
         self.attention.set(Attention::INTERRUPT, pending.is_some());
         halted.then_some(Exit::Idle)
@@ -241,6 +253,7 @@ impl Vcpu {
     /// True if one is delivered.
     fn deliver(&mut self) -> bool {
         let mut delivers = true;
+        let by_cpu = self.wakes_by_cpu();
         if self.attention.contains(Attention::EVENT) {
             self.attention.remove(Attention::EVENT);
             let real = each!(self, guest => guest.cr0()) & CR0_PE == 0;
@@ -256,10 +269,10 @@ impl Vcpu {
             if self.external.take().is_none() {
                 self.apic.acknowledge(vector);
             }
-            self.attention.remove(Attention::EXTERNAL);
+            self.attention.remove(Attention::EXTERNAL | Attention::VECTOR);
             each!(mut self, guest => guest.set_event(Event::interrupt(vector)));
         } else {
-            delivers = false;
+            delivers = by_cpu;
         }
         let waits = self.external.is_some()
             || self.apic.pending().is_some()
@@ -283,6 +296,12 @@ impl Vcpu {
     /// Neither its flag nor its last instruction holds interrupts back.
     fn takes_interrupts(&self) -> bool {
         each!(self, guest => guest.takes_interrupts())
+    }
+
+    /// Whether the CPU itself delivers an interrupt when the guest is entered.
+    #[inline(never)]
+    fn wakes_by_cpu(&mut self) -> bool {
+        vmx::hand_over(&mut self.apic) == Some(true) && vmx::takes_interrupts()
     }
 
     /// Whether it exits as soon as it takes interrupts.
@@ -319,6 +338,13 @@ impl Vcpu {
         self.attention.insert(Attention::INTERRUPT);
     }
 
+    /// Its local APIC may be in another mode.
+    pub(super) fn apic_changed(&mut self) {
+        if let Backend::Vmx(guest) = &self.backend {
+            guest.set_apic_mode(&self.controls, &self.apic);
+        }
+    }
+
     /// Its partition ends, so it does not go on.
     pub(super) fn leave(&mut self) {
         self.attention.insert(Attention::LEAVES);
@@ -327,10 +353,17 @@ impl Vcpu {
     /// Takes what others posted; what a start-up asks for while it is off.
     #[inline(always)]
     pub(super) fn merge(&mut self, posted: &Posted) -> Option<u8> {
-        let Events { interrupts, nmi, init, startup } = self.apic.merge(posted);
-        if interrupts {
+        let events = self.apic.merge(posted);
+        if events.interrupts {
             self.look();
         }
+        if events.others { self.take_events(events) } else { None }
+    }
+
+    /// What was posted beside interrupts.
+    #[cold]
+    #[inline(never)]
+    fn take_events(&mut self, Events { nmi, init, startup, .. }: Events) -> Option<u8> {
         if nmi {
             self.attention.insert(Attention::NMI);
         }
@@ -358,7 +391,7 @@ impl Vcpu {
     /// The 8259's vector is to be delivered.
     pub(super) fn set_external(&mut self, vector: u8) {
         self.external = Some(vector);
-        self.attention.insert(Attention::INTERRUPT);
+        self.attention.insert(Attention::INTERRUPT | Attention::VECTOR);
     }
 
     /// The 8259's output is low.
@@ -367,9 +400,10 @@ impl Vcpu {
     }
 
     /// Whether something wakes it.
-    pub(super) fn wakes(&self) -> bool {
+    pub(super) fn wakes(&mut self) -> bool {
         self.attention.intersects(Attention::NMI | Attention::INIT | Attention::EVENT)
             || self.deliverable().is_some()
+            || self.wakes_by_cpu()
     }
 }
 

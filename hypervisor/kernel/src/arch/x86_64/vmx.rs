@@ -18,10 +18,12 @@ use super::{control, time};
 use begin::{forget_translations, load_guest, load_host};
 use core::arch::{asm, global_asm};
 use cpu::{msrs, region};
+use devices::apic::Page;
 use devices::x86::vmx::{entry, primary};
 use fields as field;
 use paging::PAGE;
 
+mod apic;
 mod begin;
 mod controls;
 mod cpu;
@@ -29,7 +31,8 @@ mod failure;
 pub(super) mod fields;
 pub(super) mod reason;
 
-pub(super) use controls::gigabyte_pages;
+pub(super) use apic::hand_over;
+pub(super) use controls::{gigabyte_pages, virtualizes_apic};
 pub(super) use cpu::start_cpu;
 
 /// IA32_VMX_MISC: bits 4:0, TSC ticks of one of the preemption timer, as a power of two.
@@ -119,14 +122,23 @@ global_asm!(
 #[derive(Debug)]
 pub(super) struct Guest {
     physical: u64,
-    msrs: u64,
+    /// Bitmaps of MSRs: the second is for a virtualized local APIC in x2APIC mode.
+    msrs: [u64; 2],
+    /// Where the CPU virtualizes the local APIC, if it does.
+    pub(super) apic_page: Option<&'static Page>,
     launched: bool,
 }
 
 impl Guest {
     /// A control structure; none if there are no pages left.
     pub(super) fn new() -> Option<Self> {
-        Some(Self { physical: region()?, msrs: msrs()?, launched: false })
+        let mut new =
+            Self { physical: region()?, msrs: [msrs(false)?; 2], apic_page: None, launched: false };
+        if virtualizes_apic() {
+            new.msrs[1] = msrs(true)?;
+            new.apic_page = Some(apic::page()?);
+        }
+        Some(new)
     }
 
     /// Puts a start's state there, and makes it this CPU's current one.
@@ -168,7 +180,7 @@ impl Guest {
             (field::VPID, controls.tag.into()),
             (field::IO_BITMAP_A, controls.ports),
             (field::IO_BITMAP_B, controls.ports + PAGE),
-            (field::MSR_BITMAP, self.msrs),
+            (field::MSR_BITMAP, self.msrs[0]),
             (field::TSC_OFFSET, 0),
             (field::EPT_POINTER, controls.root),
             (field::LINK, u64::MAX),
@@ -197,16 +209,6 @@ impl Guest {
         }
         self.launched = true;
         field::read(field::REASON)
-    }
-
-    /// What the exit interrupted the delivery of.
-    #[inline(always)]
-    pub(super) fn interrupted(&self) -> Option<Event> {
-        let info = field::read(field::VECTORING);
-        if info & 1 << 31 == 0 {
-            return None;
-        }
-        Event::interrupted(field::read(field::VECTORING_ERROR) << 32 | info)
     }
 
     /// Asks for an exit when the guest takes interrupts, or does not any more.
@@ -241,7 +243,7 @@ impl Guest {
     /// Whether neither its flag nor the instruction before the next one holds interrupts back.
     #[inline(always)]
     pub(super) fn takes_interrupts(&self) -> bool {
-        self.rflags() & RFLAGS_IF != 0 && !self.in_shadow()
+        takes_interrupts()
     }
 
     /// Delivers an interrupt, if it takes one now.
@@ -408,6 +410,24 @@ impl Guest {
     pub(super) fn exit_words(&self) -> [u64; 3] {
         [field::REASON, field::QUALIFICATION, field::INSTRUCTION_ERROR].map(field::read)
     }
+}
+
+/// What the exit interrupted the delivery of.
+#[inline(always)]
+pub(super) fn interrupted() -> Option<Event> {
+    let info = field::read(field::VECTORING);
+    if info & 1 << 31 == 0 {
+        return None;
+    }
+    Event::interrupted(field::read(field::VECTORING_ERROR) << 32 | info)
+}
+
+/// Whether neither its flag nor the instruction before the next one holds interrupts back from
+/// the guest whose control structure is current.
+#[inline(always)]
+pub(super) fn takes_interrupts() -> bool {
+    field::read(field::GUEST_RFLAGS) & RFLAGS_IF != 0
+        && field::read(field::INTERRUPTIBILITY) & SHADOW == 0
 }
 
 /// Sets or clears bits of a control word.

@@ -62,13 +62,14 @@ fn changed(dump: &Dump, msr: u32, bits: u64) -> Result<Capabilities, &'static st
 
 /// Each word with its controls, its MSR, and what is on beside the controls that always are.
 fn words(found: &Capabilities) -> [(u32, &'static [Control], u32, u32); 5] {
-    let switched = primary::HLT | primary::CR8_LOAD | primary::CR8_STORE;
+    let cr8 = if found.apic { 0 } else { primary::CR8_LOAD | primary::CR8_STORE };
+    let apic = if found.apic { APIC_ALWAYS } else { 0 };
     [
         (found.pin, PIN, TRUE[0], 0),
-        (found.primary, PRIMARY, TRUE[1], switched),
+        (found.primary, PRIMARY, TRUE[1], primary::HLT | cr8),
         (found.exit, EXIT, TRUE[2], 0),
         (found.entry, ENTRY, TRUE[3], 0),
-        (found.secondary, SECONDARY, SECONDARY_MSR, 0),
+        (found.secondary, SECONDARY, SECONDARY_MSR, apic),
     ]
 }
 
@@ -85,14 +86,16 @@ fn every_cpu_with_ept_is_taken_and_the_other_refused_by_name() {
 #[test]
 fn each_bit_is_what_the_cpu_forces_or_allows_and_bulkhead_wants() {
     for (model, dump) in usable() {
-        for (word, table, msr, switched) in words(&found(&dump).unwrap()) {
+        let found = found(&dump).unwrap();
+        for (word, table, msr, switched) in words(&found) {
             let (allowed, forced) = ((dump[&msr] >> 32) as u32, dump[&msr] as u32);
             let wanted: u32 = table
                 .iter()
                 .filter(|row| matches!(row.when, Use::On | Use::IfThere))
                 .map(|row| row.mask)
                 .sum();
-            let unused = if msr == TRUE[1] { primary::TPR_SHADOW } else { 0 };
+            let shadow = msr == TRUE[1] && !found.apic;
+            let unused = if shadow { primary::TPR_SHADOW } else { 0 };
             let wanted = wanted & !unused | switched;
             assert_eq!(word, forced | wanted & allowed, "{model}, MSR {msr:#x}");
         }
@@ -104,7 +107,7 @@ fn a_control_that_a_cpu_lacks_is_left_alone_or_refused_by_its_name() {
     for (model, dump) in usable() {
         let whole = found(&dump).unwrap();
         for (at, (word, table, msr, _)) in words(&whole).into_iter().enumerate() {
-            for row in table {
+            for row in table.iter().filter(|row| row.mask != primary::TPR_SHADOW || at != 1) {
                 let (allowed, forced) = (dump[&msr] >> 32, dump[&msr]);
                 let mask = u64::from(row.mask);
                 let gone = changed(&dump, msr, (allowed & mask) << 32 | forced & mask);
@@ -127,6 +130,27 @@ fn a_control_that_a_cpu_lacks_is_left_alone_or_refused_by_its_name() {
                     Ok(_) => assert!(allows, "{model}: {}", row.name),
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn local_apics_are_virtualized_wholly_or_not_at_all() {
+    const CR8: u32 = primary::CR8_LOAD | primary::CR8_STORE;
+    for (model, dump) in usable() {
+        let whole = found(&dump).unwrap();
+        let newer = ["haswell", "skylake", "icelake"];
+        assert_eq!(whole.apic, newer.iter().any(|name| model.contains(name)), "{model}");
+        let shadow = (TRUE[1], u64::from(primary::TPR_SHADOW) << 32);
+        let others = (0..32).map(|bit| APIC & 1 << bit).filter(|bit| *bit != 0);
+        for (msr, bits) in others.map(|bit| (SECONDARY_MSR, bit << 32)).chain([shadow]) {
+            if dump[&msr] & bits == 0 {
+                continue;
+            }
+            let less = changed(&dump, msr, bits).unwrap();
+            assert!(!less.apic, "{model}");
+            assert_eq!(less.primary & (CR8 | primary::TPR_SHADOW), CR8, "{model}");
+            assert_eq!(u64::from(less.secondary) & APIC, 0, "{model}");
         }
     }
 }

@@ -69,6 +69,7 @@ impl Platform {
             Register::TscAdjust => set_tsc_offset(value, vcpu),
             Register::ApicBase => {
                 let effect = vcpu.apic.set_base(value).map_err(undefined)?;
+                vcpu.apic_changed();
                 self.carry_out(effect, vcpu, partition);
             }
             Register::TscDeadline => {

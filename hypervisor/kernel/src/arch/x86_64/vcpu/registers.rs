@@ -105,7 +105,8 @@ impl Vcpu {
     #[inline(never)]
     fn end_step(&mut self) {
         const SINGLE_STEP: u64 = 1 << 14;
-        if !self.attention.contains(Attention::EVENT) {
+        // Where the exit came behind the instruction, the CPU has its #DB pending.
+        if self.length != 0 && !self.attention.contains(Attention::EVENT) {
             each!(mut self, guest => guest.add_debug_status(SINGLE_STEP));
             let _ = self.raise(Event::exception(exception::DEBUG));
         }

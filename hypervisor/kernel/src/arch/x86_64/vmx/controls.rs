@@ -22,6 +22,11 @@ pub(in super::super) fn gigabyte_pages() -> bool {
     read().is_ok_and(|found| found.gigabyte)
 }
 
+/// Whether local APICs are virtualized.
+pub(in super::super) fn virtualizes_apic() -> bool {
+    read().is_ok_and(|found| found.apic)
+}
+
 /// Whether translations carry a vCPU's identifier.
 pub(super) fn has_vpid() -> bool {
     read().is_ok_and(|found| found.secondary & secondary::VPID != 0)

@@ -8,6 +8,7 @@ use super::super::map::{self, phys};
 use super::super::sysreg::{FEATURE_CONTROL, rdmsr, wrmsr};
 use super::{CR0_FIXED_ONES, CR4_VMXE, controls};
 use core::arch::asm;
+use devices::apic::needs_no_exit;
 use devices::x86::Vendor;
 use devices::x86::msr::{self, Rule};
 use devices::x86::vmx::feature_control;
@@ -47,20 +48,21 @@ pub(super) fn region() -> Option<u64> {
     Some(phys(page as u64))
 }
 
-/// Physical address of the bitmap of MSRs: reads low and high, writes low and high.
-pub(super) fn msrs() -> Option<u64> {
-    static MSRS: Once<Option<u64>> = Once::new();
-    *MSRS.call_once(|| {
+/// Physical address of the bitmap of MSRs: reads low and high, writes low and high. One is for
+/// guests whose local APIC is in x2APIC mode and virtualized.
+pub(super) fn msrs(x2apic: bool) -> Option<u64> {
+    static MSRS: [Once<Option<u64>>; 2] = [const { Once::new() }; 2];
+    *MSRS[usize::from(x2apic)].call_once(|| {
         let map = map::pages(1)?.cast::<u8>();
         for (half, first) in [(0, 0), (0x400, 0xc000_0000)] {
             for number in 0..0x2000_u32 {
-                if msr::rule(first + number, Vendor::Intel) != Rule::Pass {
-                    let byte = half + number as usize / 8;
-                    // SAFETY: both bytes lie in the page.
-                    unsafe {
-                        *map.add(byte) |= 1 << (number % 8);
-                        *map.add(byte + 0x800) |= 1 << (number % 8);
-                    }
+                let exits = msr::rule(first + number, Vendor::Intel) != Rule::Pass;
+                for write in [false, true] {
+                    let virtualized = x2apic && needs_no_exit(first + number, write);
+                    let byte = half + number as usize / 8 + usize::from(write) * 0x800;
+                    let bit = u8::from(exits && !virtualized) << (number % 8);
+                    // SAFETY: the byte lies in the page.
+                    unsafe { *map.add(byte) |= bit }
                 }
             }
         }

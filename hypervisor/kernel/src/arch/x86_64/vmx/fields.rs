@@ -7,6 +7,7 @@ use core::arch::asm;
 
 pub(in super::super) const VPID: u32 = 0x0;
 pub(in super::super) const GUEST_SELECTOR: u32 = 0x800;
+pub(in super::super) const INTERRUPT_STATUS: u32 = 0x810;
 pub(in super::super) const HOST_ES: u32 = 0xc00;
 pub(in super::super) const HOST_CS: u32 = 0xc02;
 pub(in super::super) const HOST_SS: u32 = 0xc04;
@@ -18,7 +19,10 @@ pub(in super::super) const IO_BITMAP_A: u32 = 0x2000;
 pub(in super::super) const IO_BITMAP_B: u32 = 0x2002;
 pub(in super::super) const MSR_BITMAP: u32 = 0x2004;
 pub(in super::super) const TSC_OFFSET: u32 = 0x2010;
+pub(in super::super) const VIRTUAL_APIC: u32 = 0x2012;
+pub(in super::super) const APIC_ACCESS: u32 = 0x2014;
 pub(in super::super) const EPT_POINTER: u32 = 0x201a;
+pub(in super::super) const EOI_EXITS: u32 = 0x201c;
 pub(in super::super) const GUEST_PHYSICAL: u32 = 0x2400;
 pub(in super::super) const LINK: u32 = 0x2800;
 pub(in super::super) const GUEST_DEBUG_CONTROL: u32 = 0x2802;

@@ -19,11 +19,14 @@ pub(in super::super) const CONTROL: u64 = 28;
 pub(in super::super) const PORT: u64 = 30;
 pub(in super::super) const RDMSR: u64 = 31;
 pub(in super::super) const WRMSR: u64 = 32;
+pub(in super::super) const APIC_ACCESS: u64 = 44;
+pub(in super::super) const VIRTUALIZED_EOI: u64 = 45;
 pub(in super::super) const VIOLATION: u64 = 48;
 pub(in super::super) const MISCONFIGURATION: u64 = 49;
 pub(in super::super) const WBINVD: u64 = 54;
 pub(in super::super) const PREEMPTION_TIMER: u64 = 52;
 pub(in super::super) const XSETBV: u64 = 55;
+pub(in super::super) const APIC_WRITE: u64 = 56;
 /// Bit 31: the guest was not entered at all.
 pub(in super::super) const ENTRY_FAILED: u64 = 1 << 31;
 /// What `vmx_enter` gives if the instruction itself failed.
