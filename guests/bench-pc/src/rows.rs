@@ -15,9 +15,8 @@ const BUSY: u64 = 10_000_002;
 /// Line status of the console, and a port that nobody has.
 const CONSOLE_STATUS: u16 = 0x3fd;
 const NO_PORT: u16 = 0x1234;
-/// Registers of the local APIC: task priority, and the processor priority, which exits on every CPU; of an x2APIC, its MSR and the version's.
+/// Registers of the local APIC: task priority; of an x2APIC, its MSR and the version's.
 const PRIORITY: u64 = 0xfee0_0080;
-const PROCESSOR_PRIORITY: u64 = 0xfee0_00a0;
 const X2APIC_PRIORITY: u32 = 0x808;
 const X2APIC_VERSION: u32 = 0x803;
 /// The I/O APIC's select register.
@@ -75,8 +74,6 @@ pub(crate) fn measure() {
     rows.row("port-none", || Some(counted::port(NO_PORT)));
     rows.row("apic-read", || Some(counted::read(PRIORITY)));
     rows.row("apic-write", || Some(counted::write(PRIORITY, 0)));
-    rows.row("apic-exit-read", || Some(counted::read(PROCESSOR_PRIORITY)));
-    rows.row("apic-exit-write", || Some(counted::write(PROCESSOR_PRIORITY, 0)));
     rows.row("io-apic-read", || Some(counted::read(IO_APIC)));
     interrupts::init();
     counted::prepare();

@@ -31,6 +31,9 @@ const PAIR: [&str; 2] = ["ipi-one-way", "ipi-round-trip"];
 const LOOP: (&str, i64) = ("self-ten-million", 10_000_002);
 /// Memory of the machines.
 const MEMORY: &str = "512M";
+/// The emulator with VT-x, and its model that cannot virtualize local APICs.
+const VT_X: &str = "bochs-intel";
+const SOFTWARE_APIC: &str = "corei7_ivy_bridge_3770k";
 /// What Linux's first program says.
 const LINUX_READY: &str = "[linux] linux: ";
 /// How many reasons of exits are told of.
@@ -60,6 +63,18 @@ pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Resul
     measured.ours = checked(&console, &what)?;
     measured.ours.insert("program-bytes".to_owned(), figure(loaded_bytes(&alone.kernel)?));
     measured.ours.insert("memory-bytes".to_owned(), figure(memory(&console)?));
+
+    if on == VT_X {
+        let what = format!("the payload on {SOFTWARE_APIC}");
+        let disk = alone.file(way(emulator))?;
+        let launch = launch_model(emulator, disk, 1, Some(SOFTWARE_APIC.to_owned()))?;
+        let software = checked(&play(&launch, &run(&what))?, &what)?;
+        for name in ["apic-read", "apic-write"] {
+            if let Some(figure) = software.get(name) {
+                measured.ours.insert(format!("software-{name}"), *figure);
+            }
+        }
+    }
 
     let pair = lab.build("pc-payload")?;
     let what = format!("the payload on {on}, two CPUs");
