@@ -4,7 +4,7 @@
 //! interrupts masked for long.
 
 use crate::arch;
-use crate::partition::Partition;
+use crate::partition::{Partition, Phase};
 use paging::HostPhys;
 
 /// Most bytes of a step.
@@ -34,7 +34,7 @@ pub enum Step {
     Cleaned,
 }
 
-/// Filling or wiping, as the partition's state says.
+/// Filling or wiping, as the partition's phase says.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     stage: Stage,
@@ -42,10 +42,10 @@ pub struct Work {
 }
 
 impl Work {
-    /// Filling a partition that starts, or wiping one that ended, from the beginning.
+    /// The work of a phase, from its start.
     #[must_use]
-    pub fn new(fill: bool) -> Self {
-        Self { stage: Stage::Zero(0, 0), fill }
+    pub fn new(phase: Phase) -> Self {
+        Self { stage: Stage::Zero(0, 0), fill: phase == Phase::Filling }
     }
 
     /// Cleaning the caches of a running partition's memory.

@@ -33,8 +33,7 @@ pub fn now() -> u64 {
 
 /// Ticks in a second.
 #[inline]
-#[must_use]
-pub fn frequency() -> u64 {
+pub(super) fn frequency() -> u64 {
     FREQUENCY.load(Ordering::Relaxed)
 }
 
