@@ -38,19 +38,6 @@ struct Row {
     /// It changes with Debian's kernel too, so it is not recorded.
     #[serde(default)]
     varies: bool,
-    /// Why the budget is not kept yet; its test is then left out by name, and the
-    /// figure may still not grow.
-    unreached: Option<Unreached>,
-}
-
-/// A budget that is not kept yet.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unreached {
-    /// The largest figure that is accepted meanwhile.
-    at_most: i64,
-    /// Where the instructions or bytes go.
-    why: String,
 }
 
 /// What a row came to.
@@ -137,13 +124,6 @@ impl Verdict<'_> {
     /// Whether the budget does not hold. What was not measured does not fail.
     pub(super) fn fails(&self) -> bool {
         self.row.budget.zip(self.figure).is_some_and(|(budget, figure)| figure.value > budget)
-    }
-
-    /// Why a budget that does not hold is known not to; none if it fails.
-    pub(super) fn unreached(&self) -> Option<String> {
-        let (unreached, figure) = (self.row.unreached.as_ref()?, self.figure?);
-        let known = self.fails() && figure.value <= unreached.at_most;
-        known.then(|| format!("{self}: {}", unreached.why))
     }
 
     /// Whether there is nothing to say: not measured.
