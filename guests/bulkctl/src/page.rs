@@ -4,6 +4,7 @@
 
 use crate::place::Place;
 use abi::mailbox::ring::{MEMORY_LEN, Words};
+use abi::platform::channel::DOORBELL;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::File;
 use std::io;
@@ -11,8 +12,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 
 /// Bytes of the register page.
 const REGISTERS_LEN: usize = 0x1000;
-/// Register: any value says that there are requests.
-const DOORBELL: usize = 0x0c;
 
 /// Both pages, mapped until the program ends.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +39,9 @@ impl Pages {
 
     /// Tells the hypervisor that there are requests.
     pub(crate) fn ring(self) {
+        // A mailbox has the registers of a channel.
         // SAFETY: the register is aligned and inside the page, which stays mapped; any value may be written.
-        unsafe { self.registers.add(DOORBELL).cast::<u32>().write_volatile(1) }
+        unsafe { self.registers.add(DOORBELL as usize).cast::<u32>().write_volatile(1) }
     }
 
     /// The word at an offset, if it is aligned and inside.

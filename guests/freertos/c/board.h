@@ -14,6 +14,8 @@ void board_next_tick( void );
 uint64_t board_take_lateness( void );
 /* Prints a numbered heartbeat and publishes it as telemetry. */
 void board_heartbeat( uint64_t number, uint64_t tick, uint64_t lateness, uint64_t items );
+/* One step of what keeps the watchdog quiet and the driver alive. */
+void board_keep( void );
 /* Says what went wrong and ends the partition. */
 void board_failed( const char * what, uint32_t line ) __attribute__( ( noreturn ) );
 

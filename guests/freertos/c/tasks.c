@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Two tasks and a queue. The sampler has the higher priority: every 10 ms it
    sends the worst tick lateness since the last sample. The reporter takes the
-   samples and, once a second, prints and publishes the worst of them. Printing
-   may wait for the console, so it happens at the lower priority only. */
+   samples and, once a second, prints and publishes the worst of them and lets
+   the keeper use the mailbox. Printing may wait for the console, so it happens
+   at the lower priority only. */
 
 #include "FreeRTOS.h"
 #include "queue.h"
@@ -58,6 +59,7 @@ static void reporter( void * unused )
         {
             number++;
             board_heartbeat( number, sample.tick, worst, items );
+            board_keep();
             worst = 0;
         }
     }

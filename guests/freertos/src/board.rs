@@ -12,9 +12,11 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use guest_rt::channel::{Channel, Channels, RTC_TIME, RTOS_TELEMETRY};
 use guest_rt::console::Console;
+use guest_rt::keeper::Keeper;
 use guest_rt::machine::gic::{self, Trigger};
+use guest_rt::mailbox::Mailbox;
 use guest_rt::{power, timer};
-use spin::Once;
+use spin::{Mutex, Once};
 
 /// Ticks per second: configTICK_RATE_HZ.
 const TICK_RATE: u64 = 1000;
@@ -25,6 +27,8 @@ const INTID_MASK: u32 = 0xff_ffff;
 /// Channel that takes the telemetry.
 const TELEMETRY: &str = "telemetry";
 
+/// Who watches watchdog and driver, if there is a mailbox.
+static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
 static CHANNELS: Once<Channels> = Once::new();
 /// Compare value of the next tick.
 static DUE: AtomicU64 = AtomicU64::new(0);
@@ -32,6 +36,8 @@ static DUE: AtomicU64 = AtomicU64::new(0);
 static LATENESS: AtomicU64 = AtomicU64::new(0);
 /// Bells heard.
 static RINGS: AtomicU64 = AtomicU64::new(0);
+/// The driver's last heartbeat; zero before the first.
+static HEARTBEAT: AtomicU64 = AtomicU64::new(0);
 /// Seconds since 1970 as the driver partition last told them; zero before.
 static SECONDS: AtomicU64 = AtomicU64::new(0);
 
@@ -41,7 +47,8 @@ unsafe extern "C" {
 }
 
 /// Hands the CPU to the kernel.
-pub(crate) fn run(channels: Channels) -> ! {
+pub(crate) fn run(channels: Channels, mailbox: Option<Mailbox>) -> ! {
+    *KEEPER.lock() = mailbox.map(Keeper::begin);
     CHANNELS.call_once(|| channels);
     tasks_run();
     board_failed(c"the kernel returned".as_ptr(), 0)
@@ -99,7 +106,8 @@ fn bell(channel: &Channel) {
     if channel.take_ring() {
         RINGS.fetch_add(1, Relaxed);
     }
-    if let Some([_, seconds, ..]) = channel.read(RTC_TIME) {
+    if let Some([heartbeat, seconds, ..]) = channel.read(RTC_TIME) {
+        HEARTBEAT.store(heartbeat, Relaxed);
         SECONDS.store(seconds, Relaxed);
     }
 }
@@ -118,6 +126,16 @@ extern "C" fn board_heartbeat(number: u64, tick: u64, lateness: u64, items: u64)
         0 => writeln!(Console),
         known => writeln!(Console, " rtc {known}"),
     };
+}
+
+/// The task that prints calls this once a second.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+extern "C" fn board_keep() {
+    if let Some(keeper) = &mut *KEEPER.lock() {
+        let heartbeat = HEARTBEAT.load(Relaxed);
+        keeper.step(Some(heartbeat).filter(|heartbeat| *heartbeat != 0));
+    }
 }
 
 // SAFETY: as above.

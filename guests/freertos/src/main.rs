@@ -17,11 +17,12 @@ guest_rt::entry!(main);
 
 fn main(boot: Boot) -> ! {
     machine::enable_mmu();
-    let channels = Facts::find(boot).map_or_else(Channels::new, |facts| facts.channels());
+    let facts = Facts::find(boot);
+    let channels = facts.map_or_else(Channels::new, |facts| facts.channels());
     println!("freertos: 1 kHz tick, {} channels", channels.len());
     for channel in &channels {
         println!("freertos: channel {}", channel.name());
     }
     gic::init();
-    board::run(channels)
+    board::run(channels, facts.and_then(|facts| facts.mailbox()))
 }

@@ -12,7 +12,9 @@
 
 pub mod channel;
 pub mod console;
+pub mod keeper;
 pub mod machine;
+pub mod mailbox;
 
 pub use machine::{facts, interrupts, power, timer};
 

@@ -16,6 +16,9 @@ static RINGS: AtomicU64 = AtomicU64::new(0);
 /// The driver's last value: seconds since 1970 of a clock's, bytes sent of a serial line's; zero before.
 static TOLD: AtomicU64 = AtomicU64::new(0);
 
+/// The driver's last heartbeat; zero before the first.
+static HEARTBEAT: AtomicU64 = AtomicU64::new(0);
+
 /// Keeps the channels for everybody.
 pub(crate) fn keep(channels: Channels) {
     CHANNELS.call_once(|| channels);
@@ -32,7 +35,8 @@ pub(crate) fn heard(intid: u32) {
         RINGS.fetch_add(1, Relaxed);
     }
     let record = [RTC_TIME, SERIAL_COUNTS].into_iter().find_map(|kind| channel.read(kind));
-    if let Some([_, told, ..]) = record {
+    if let Some([heartbeat, told, ..]) = record {
+        HEARTBEAT.store(heartbeat, Relaxed);
         TOLD.store(told, Relaxed);
     }
 }
@@ -40,6 +44,11 @@ pub(crate) fn heard(intid: u32) {
 /// Bells heard so far, and the driver's last value.
 pub(crate) fn peers() -> (u64, u64) {
     (RINGS.load(Relaxed), TOLD.load(Relaxed))
+}
+
+/// The driver's last heartbeat, if it had one.
+pub(crate) fn driver() -> Option<u64> {
+    Some(HEARTBEAT.load(Relaxed)).filter(|heartbeat| *heartbeat != 0)
 }
 
 /// Publishes heartbeat, ticks, worst lateness in microseconds and items, with what the peers told.

@@ -6,6 +6,7 @@
 //! ```text
 //! tick (interrupt) -> sampler (10 ms) -> queue -> reporter (1 s): heartbeat, telemetry
 //!                     runner (5 ms): a deadline each time
+//!                     keeper (1 s): watchdog and driver, by the mailbox, if there is one
 //! ```
 //! Tasks do not pre-empt each other, so only the reporter waits for the
 //! console, and how late the others are then is part of what it reports.
@@ -28,7 +29,9 @@ guest_rt::entry!(main);
 
 fn main(boot: Boot) -> ! {
     machine::enable_mmu();
-    let channels = Facts::find(boot).map_or_else(Channels::new, |facts| facts.channels());
+    let facts = Facts::find(boot);
+    let channels = facts.map_or_else(Channels::new, |facts| facts.channels());
+    tasks::keep(facts.and_then(|facts| facts.mailbox()));
     println!("rtos: 1 kHz tick, {} channels", channels.len());
     for channel in &channels {
         println!("rtos: channel {}", channel.name());

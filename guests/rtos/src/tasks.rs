@@ -7,11 +7,16 @@ use embassy_executor::{SpawnError, SpawnToken, Spawner};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_time::{Duration, Instant, Ticker};
+use guest_rt::keeper::Keeper;
+use guest_rt::mailbox::Mailbox;
 use guest_rt::{power, println, timer};
+use spin::Mutex;
 
 /// From sample to sample, and how many make a second.
 const SAMPLE: Duration = Duration::from_millis(10);
 const SAMPLES: u64 = 100;
+/// From step to step of the keeper.
+const SECOND: Duration = Duration::from_secs(1);
 /// From deadline to deadline of the runner, and how much later it may run.
 const DEADLINE: Duration = Duration::from_millis(5);
 const ALLOWED: Duration = Duration::from_millis(1);
@@ -27,11 +32,20 @@ static QUEUE: Channel<CriticalSectionRawMutex, Sample, 256> = Channel::new();
 static MET: AtomicU64 = AtomicU64::new(0);
 static MISSED: AtomicU64 = AtomicU64::new(0);
 
+/// The keeper, until its task takes it.
+static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
+
+/// Begins to use the mailbox.
+pub(crate) fn keep(mailbox: Option<Mailbox>) {
+    *KEEPER.lock() = mailbox.map(Keeper::begin);
+}
+
 /// Starts all tasks.
 pub(crate) fn spawn(spawner: Spawner) {
     start(spawner, sampler());
     start(spawner, runner());
     start(spawner, reporter());
+    start(spawner, keeper());
 }
 
 /// Starts a task; each is started once, so there is always a place for it.
@@ -64,6 +78,16 @@ async fn runner() {
         due += DEADLINE;
         let met = Instant::now() <= due + ALLOWED;
         if met { &MET } else { &MISSED }.fetch_add(1, Relaxed);
+    }
+}
+
+#[embassy_executor::task]
+async fn keeper() {
+    let Some(mut keeper) = KEEPER.lock().take() else { return };
+    let mut ticker = Ticker::every(SECOND);
+    loop {
+        ticker.next().await;
+        keeper.step(bells::driver());
     }
 }
 

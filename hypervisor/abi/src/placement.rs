@@ -8,8 +8,9 @@
 //! What was placed is disjoint, in RAM, and beside everything reserved.
 
 use crate::bundle::{Tables, label};
+use crate::mailbox::ring::MEMORY_LEN;
 use crate::range::{BLOCK_1G, BLOCK_2M, PAGE, Range};
-use crate::records::{Name, PLACE_AT_BOOT};
+use crate::records::{Name, PLACE_AT_BOOT, PartitionFlags};
 use crate::refusal::{Refusal, Rule};
 
 /// Addresses that are not for partitions, and whose they are.
@@ -38,6 +39,8 @@ pub enum Purpose {
     Flash,
     /// A channel's shared memory.
     Channel,
+    /// The memory of a partition's mailbox.
+    Mailbox,
 }
 
 /// Memory that somebody needs.
@@ -70,6 +73,7 @@ impl Request {
             Purpose::Memory => "memory of",
             Purpose::Flash => "flash of",
             Purpose::Channel => "channel",
+            Purpose::Mailbox => "mailbox of",
         };
         Refusal::new(Rule::NoRoom).what(label(what)).owner(self.owner).numbers(self.size, 0)
     }
@@ -100,6 +104,15 @@ pub fn requests(tables: &Tables, ask: &mut dyn FnMut(Request)) {
             host: PLACE_AT_BOOT,
             ..ram
         });
+        if partition.flags().contains(PartitionFlags::MAILBOX) {
+            ask(Request {
+                purpose: Purpose::Mailbox,
+                guest: tables.platform.mailbox.memory,
+                size: MEMORY_LEN.into(),
+                host: PLACE_AT_BOOT,
+                ..ram
+            });
+        }
     }
     for (row, channel) in tables.channels.iter().enumerate() {
         ask(Request {

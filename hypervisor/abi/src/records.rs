@@ -13,6 +13,7 @@
 //! lie anywhere the kernel's checks would be twice as long, since it has no
 //! unaligned loads. `host` addresses are machine addresses, `guest` addresses are IPAs.
 
+use crate::mailbox::rights::{Rights, Set};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First eight bytes of every bundle.
@@ -193,6 +194,12 @@ bitflags::bitflags! {
         const UNPROTECTED_DMA = 1 << 2;
         /// Threads of a core may be in another such partition (`smt = "shared"`).
         const SMT_SHARED = 1 << 3;
+        /// It has a mailbox.
+        const MAILBOX = 1 << 4;
+        /// It waits until somebody starts it (`start = "manual"`).
+        const MANUAL = 1 << 5;
+        /// The machine is reset when its policy gives it up.
+        const REBOOT_MACHINE = 1 << 6;
     }
 }
 
@@ -226,6 +233,14 @@ pub struct PartitionRecord {
     pub restart_within_ns: U64,
     /// From an end to the next start, in nanoseconds.
     pub restart_backoff_ns: U64,
+    /// From a start to the next one at least, in nanoseconds.
+    pub restart_uptime_ns: U64,
+    /// Its watchdog's time in nanoseconds; zero if it has none.
+    pub watchdog_ns: U64,
+    /// The partitions that run before it is started.
+    pub depends: Set,
+    /// What its mailbox lets it do to others.
+    pub rights: Rights,
     /// Its vCPUs, in order, in the cpus table.
     pub cpus: Span,
     /// What is copied before it starts, in the segments table.

@@ -19,12 +19,17 @@ bitflags::bitflags! {
         const STOP = 1 << 3;
         /// Wipe or fill the partition's memory, as its phase says.
         const WORK = 1 << 4;
+        /// The partition's state changed: it is paused or runs again, or its life has a new deadline.
+        const STATE = 1 << 5;
+        /// Its mailbox has requests, or there are events for it.
+        const MAILBOX = 1 << 6;
     }
 }
 
 impl Wish {
     /// Those that the CPU's loop answers, with the vCPU not entered.
-    pub const CONTROL: Self = Self::START.union(Self::STOP).union(Self::WORK);
+    pub const CONTROL: Self =
+        Self::START.union(Self::STOP).union(Self::WORK).union(Self::STATE).union(Self::MAILBOX);
 }
 
 /// A vCPU's doorbell word, with what goes with [`Wish::START`]; a cache line of

@@ -3,19 +3,22 @@
 //! contents, and what each entry means. What does not fit is refused with the
 //! names of both owners; nothing half-starts.
 
+use crate::MAILBOX;
 use crate::arch::{self, Platform, Stage2, Stage2Purpose, Starter, Vcpu, time};
 use crate::bell::Bell;
 use crate::channel::Port;
 use crate::console;
 use crate::cpu::{Cpu, end_machine};
 use crate::interrupt::move_focus;
-use crate::partition::{Memory, Partition, Parts, Segment};
-use crate::restart::Restart;
+use crate::mailbox::{Facts, Mailbox};
+use crate::partition::{Memory, Partition, Parts, Segment, Start};
+use crate::statistics::Counters;
 use abi::bundle::Bundle;
 use abi::machine;
+use abi::mailbox::policy::{Otherwise, Policy};
 use abi::placement::{self, Purpose, Request, Reserved};
 use abi::range::Range;
-use abi::records::{Name, PartitionFlags};
+use abi::records::{Name, PartitionFlags, PartitionRecord};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -56,6 +59,9 @@ pub fn boot(mut machine: Machine) -> ! {
     ));
     let bundle = open(&machine);
     let placed = place(&machine, &bundle);
+    if MAILBOX {
+        Facts::keep(bundle.board(), machine.cpus, machine.ram.iter().map(|ram| ram.size).sum());
+    }
     let partitions = build(&bundle, &placed);
     let mut cpus = seat(&machine, &bundle, partitions);
     start_others(&mut machine, &mut cpus);
@@ -162,6 +168,12 @@ fn build_one(
         }
         stage2.grant_ports(device.port.get(), device.ports.get())?;
     }
+    let mut mailbox = None;
+    if MAILBOX && partition.flags().contains(PartitionFlags::MAILBOX) {
+        let page = room(placed, Purpose::Mailbox, partition.index);
+        stage2.map(page.guest, page.host, page.size, Stage2Purpose::Channel)?;
+        mailbox = Some(Mailbox::new(partition.index, page.host, record.rights));
+    }
     let mut channels = Vec::new();
     for (row, channel) in bundle.channels().iter().enumerate() {
         for (side, end) in channel.ends.iter().enumerate() {
@@ -196,9 +208,30 @@ fn build_one(
         stage2,
         platform: Platform::new(vcpus.len(), record.intids.get(), lines, has_flash),
         channels: channels.into(),
+        counters: vcpus.iter().map(|_| Counters::new()).collect(),
         bells: vcpus.iter().map(|record| Bell::new(record.cpu.get())).collect(),
-        restart: Restart::new(record),
+        mailbox,
+        start: Start {
+            manual: partition.flags().contains(PartitionFlags::MANUAL),
+            depends: record.depends,
+        },
+        policy: policy(record),
     }))
+}
+
+/// A partition's policy, with times in ticks.
+#[inline(never)]
+fn policy(record: &PartitionRecord) -> Policy {
+    let watchdog = record.watchdog_ns.get();
+    Policy {
+        on: record.restart_on.get(),
+        max: record.restart_max.get() as usize,
+        within: time::ticks(record.restart_within_ns.get()),
+        backoff: time::ticks(record.restart_backoff_ns.get()),
+        uptime: time::ticks(record.restart_uptime_ns.get()),
+        otherwise: Otherwise::Stop,
+        watchdog: (MAILBOX && watchdog != 0).then(|| time::ticks(watchdog)),
+    }
 }
 
 /// Where a partition's image goes, in host addresses. abi's rules say that every

@@ -6,8 +6,12 @@
 //! guests wait, not the hypervisor. Its lock is the only one that partitions
 //! share, and it is held for one line or one burst of the ring.
 
+use crate::MAILBOX;
 use crate::arch::{self, Serial, time};
 use crate::terminal::Shown;
+use abi::mailbox::REQUEST_LEN;
+use abi::mailbox::answer::Answer;
+use abi::mailbox::frame::{self, Carries, Decoder, ESCAPE, SYNC, Taken};
 use core::fmt::{self, Write};
 
 /// Bytes that wait for the UART.
@@ -16,8 +20,6 @@ const RING: usize = 8192;
 const RESERVED: usize = 2048;
 /// Bytes moved to the UART at once.
 const PUMP: usize = 512;
-/// The key that moves the focus: Ctrl-], then a digit or n.
-const ESCAPE: u8 = 0x1d;
 /// Unfinished lines are shown after this time.
 pub const PROMPT_NS: u64 = 50_000_000;
 /// A full UART is tried again after this time.
@@ -42,6 +44,9 @@ pub struct Console {
     cursor: Cursor,
     focus: usize,
     escaped: bool,
+    /// A frame of the host has begun.
+    framed: bool,
+    decoder: Decoder,
     /// A byte did not fit.
     overflow: bool,
     /// Lines of the hypervisor that did not fit.
@@ -63,6 +68,8 @@ pub enum Typed {
     Focus(usize),
     /// The focus is to move to the next partition.
     Next,
+    /// A request of the host.
+    Frame([u8; REQUEST_LEN]),
 }
 
 impl Console {
@@ -77,6 +84,8 @@ impl Console {
             cursor: Cursor::Home,
             focus: 0,
             escaped: false,
+            framed: false,
+            decoder: Decoder::new(),
             overflow: false,
             lost: 0,
         }
@@ -142,13 +151,33 @@ impl Console {
                 match byte {
                     b'0'..=b'9' => return Some(Typed::Focus(usize::from(byte - b'0'))),
                     b'n' => return Some(Typed::Next),
+                    SYNC if MAILBOX => {
+                        self.decoder.sync();
+                        self.framed = true;
+                        continue;
+                    }
                     _ => return Some(Typed::Byte(byte)),
                 }
             }
-            if byte != ESCAPE {
+            if byte == ESCAPE {
+                self.escaped = true;
+            } else if !(MAILBOX && self.framed) {
                 return Some(Typed::Byte(byte));
+            } else {
+                match self.decoder.push(byte, arch::crc32c) {
+                    Taken::More => {}
+                    Taken::Whole(Carries::Request) => {
+                        self.framed = false;
+                        let mut request = [0; REQUEST_LEN];
+                        for (to, from) in request.iter_mut().zip(self.decoder.payload()) {
+                            *to = *from;
+                        }
+                        return Some(Typed::Frame(request));
+                    }
+                    // Nothing of a broken frame reaches a partition.
+                    Taken::Whole(_) | Taken::Damaged | Taken::GivenUp => self.framed = false,
+                }
             }
-            self.escaped = true;
         }
     }
 }
@@ -232,6 +261,23 @@ pub fn say(line: fmt::Arguments<'_>) {
     let mut console = arch::shared().console.lock();
     write_line(&mut console, line);
     console.pump_or_retry();
+}
+
+/// The answer to a request of the host, as a line of the hypervisor's own. One that finds no room
+/// is lost, and the host asks again.
+pub fn answer(answer: &Answer) {
+    struct Framed<'a>(&'a Answer);
+    impl fmt::Display for Framed<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_char(SYNC.into())?;
+            let mut result = Ok(());
+            frame::encode(Carries::Answer, self.0.bytes(), arch::crc32c, &mut |byte| {
+                result = result.and(f.write_char(byte.into()));
+            });
+            result
+        }
+    }
+    say(format_args!("{}", Framed(answer)));
 }
 
 /// Puts a line of the hypervisor's own into the ring, and before it how many

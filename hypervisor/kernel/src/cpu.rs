@@ -6,14 +6,18 @@
 //! state. Waiting, wishes and work on memory belong here, so that the run loop
 //! knows of none of them.
 
+use crate::MAILBOX;
 use crate::arch::{self, Vcpu};
 use crate::bell::{Bell, Wish};
 use crate::console;
 use crate::interrupt;
-use crate::partition::{End, Partition, Phase};
+use crate::log;
+use crate::partition::{End, Partition};
 use crate::run::{Next, run, switched_off};
 use crate::work::{Step, Work};
+use abi::mailbox::event::Kind;
 use abi::mailbox::policy::Fate;
+use abi::mailbox::state::{self, State};
 use alloc::vec::Vec;
 
 /// A vCPU and its place on a CPU.
@@ -22,6 +26,8 @@ pub struct Seat {
     vcpu: Vcpu,
     partition: &'static Partition,
     on: bool,
+    /// Its partition is paused.
+    held: bool,
     work: Option<Work>,
 }
 
@@ -55,9 +61,10 @@ impl Cpu {
 
     /// Gives a vCPU a seat here. Memory of a partition is filled by vCPU 0's CPU.
     pub fn seat(&mut self, vcpu: Vcpu, partition: &'static Partition) {
-        let work = (vcpu.index() == 0).then(|| Work::new(Phase::Filling));
+        let starts = vcpu.index() == 0 && partition.state() == State::Starting;
+        let work = starts.then(|| Work::new(true));
         self.timetable.rows.push(self.seats.len());
-        self.seats.push(Seat { vcpu, partition, on: false, work });
+        self.seats.push(Seat { vcpu, partition, on: false, held: false, work });
     }
 
     /// The partition whose vCPU the CPU runs or would run.
@@ -98,7 +105,7 @@ impl Seat {
         if self.work.is_some() {
             self.work_on();
             self.poll();
-        } else if !self.on {
+        } else if !self.on || self.held {
             arch::wait();
             self.poll();
         } else {
@@ -142,10 +149,39 @@ impl Seat {
         {
             self.vcpu.load(entry, argument);
             interrupt::refresh(&mut self.vcpu, self.partition);
-            self.on = true;
+            self.switch(true);
         }
         if wishes.contains(Wish::WORK) {
-            self.work = Some(Work::new(self.partition.phase()));
+            self.work = Some(Work::new(self.partition.state() == State::Starting));
+        }
+        if wishes.intersects(Wish::STATE.union(Wish::MAILBOX)) {
+            self.attend_rarely(wishes);
+        }
+    }
+
+    /// The partition's state changed, or its mailbox has something.
+    #[cold]
+    #[inline(never)]
+    fn attend_rarely(&mut self, wishes: Wish) {
+        if wishes.contains(Wish::STATE) {
+            self.held = self.partition.state() == State::Paused;
+        }
+        if self.vcpu.index() != 0 {
+            return;
+        }
+        self.partition.look();
+        if let (true, Some(mailbox)) = (wishes.contains(Wish::MAILBOX), self.partition.mailbox())
+            && self.partition.state().runs()
+        {
+            mailbox.serve(&mut self.vcpu, self.partition);
+        }
+    }
+
+    /// The vCPU is on or off from now.
+    fn switch(&mut self, on: bool) {
+        self.on = on;
+        if let Some(counters) = self.partition.counters.get(self.vcpu.index()) {
+            counters.switch(on);
         }
     }
 
@@ -164,7 +200,8 @@ impl Seat {
 
     /// The vCPU is off, and nothing of it acts on this CPU any more.
     fn park(&mut self) {
-        self.on = false;
+        self.switch(false);
+        self.held = false;
         self.partition.platform.park(&mut self.vcpu, self.partition);
         self.vcpu.park();
         if let Some(bell) = self.partition.bells.get(self.vcpu.index()) {
@@ -182,7 +219,7 @@ impl Seat {
     #[inline(never)]
     fn work_on(&mut self) {
         let Some(work) = self.work.as_mut() else { return };
-        if self.partition.phase() == Phase::Ended {
+        if self.partition.state() == State::Failed {
             // A CPU of it panicked meanwhile.
             self.work = None;
             return;
@@ -190,7 +227,6 @@ impl Seat {
         match work.step(self.partition) {
             Step::More => {}
             Step::Cleaned => self.work = None,
-            Step::Filled if !self.partition.restart.is_due() => arch::wait(),
             Step::Filled => {
                 self.work = None;
                 self.partition.start();
@@ -210,24 +246,58 @@ impl Partition {
         for port in &self.channels {
             port.reset();
         }
-        if self.is_restart() {
-            let times = self.count_restart();
-            console::say(format_args!("{}: restarted ({times})", self.name));
-        } else {
-            console::say(format_args!("{}: started", self.name));
+        for counters in &self.counters {
+            counters.reset();
+        }
+        if let Some(mailbox) = self.mailbox() {
+            mailbox.reset();
         }
         self.platform.connect(self);
-        self.filled();
+        match self.filled() {
+            None => return,
+            Some(0) => {
+                console::say(format_args!("{}: started", self.name));
+                log::tell(Kind::Started, Some(self.index), 0, 0, 0);
+            }
+            Some(times) => {
+                console::say(format_args!("{}: restarted ({times})", self.name));
+                log::tell(Kind::Restarted, Some(self.index), times, 0, 0);
+            }
+        }
+        self.start_first();
+        self.look();
+        if MAILBOX {
+            for other in arch::shared().partitions() {
+                other.follows();
+            }
+        }
+    }
+
+    /// Starts, if it waited for nothing but others that run now.
+    fn follows(&self) {
+        let partitions = arch::shared().partitions();
+        let waits = |other: &&&Partition| self.start.depends.has(other.index);
+        if !self.start.manual
+            && self.state() == State::Waiting
+            && partitions.iter().filter(waits).all(|other| other.state().runs())
+        {
+            // Of two that ask, one wins.
+            let _ = self.ask(state::Step::Start);
+        }
     }
 }
 
 /// What became of a partition that is parked, where that is not told later.
 fn tell(partition: &Partition, fate: Fate) {
+    if let End::Fault(why) = partition.how() {
+        log::tell(Kind::Crashed, Some(partition.index), why as u32, 0, 0);
+    }
     match fate {
         Fate::Again(_) if partition.how() != End::Restart => say_how(partition),
         Fate::GivenUp(_) => {
-            let (name, max) = (partition.name, partition.restart.max());
+            let (name, max) = (partition.name, partition.policy.max);
             console::say(format_args!("{name}: given up after {max} restarts"));
+            log::tell(Kind::GaveUp, Some(partition.index), max as u32, 0, 0);
         }
         Fate::Again(_) | Fate::Off | Fate::Failed => {}
     }
@@ -241,10 +311,17 @@ fn say_how(partition: &Partition) {
     }
 }
 
-/// A partition has ended; with the last one the machine ends.
+/// A partition's memory is wiped; with the last partition that has ended the machine ends.
 fn finish(partition: &Partition) {
+    let (state, last) = partition.wiped();
+    if state == State::Backoff {
+        partition.look();
+        return;
+    }
     say_how(partition);
-    if partition.wiped() {
+    let why = partition.life().why().map_or(0, |why| u32::from(why.number()));
+    log::tell(Kind::Stopped, Some(partition.index), why, 0, 0);
+    if last {
         end_machine();
     }
 }

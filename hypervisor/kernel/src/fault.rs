@@ -34,6 +34,8 @@ pub enum Why {
     Shutdown = 5,
     /// An exception or interrupt met an emulated device instead of memory (x86).
     Undeliverable = 6,
+    /// Its watchdog was not kicked in time.
+    Watchdog = 7,
 }
 
 impl Why {
@@ -47,6 +49,7 @@ impl Why {
             4 => Some(Self::HypervisorPanic),
             5 => Some(Self::Shutdown),
             6 => Some(Self::Undeliverable),
+            7 => Some(Self::Watchdog),
             _ => None,
         }
     }
@@ -60,6 +63,7 @@ impl fmt::Display for Why {
             Self::AllCpusOff => "every vCPU switched itself off",
             Self::HypervisorPanic => "the hypervisor panicked on one of its CPUs",
             Self::Shutdown => "a triple fault",
+            Self::Watchdog => "its watchdog was not kicked in time",
             Self::Undeliverable => "an exception or interrupt met a device instead of memory",
         })
     }

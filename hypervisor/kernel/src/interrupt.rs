@@ -2,9 +2,11 @@
 //! A physical interrupt: the guest's own, a wish of another CPU, a deadline, or
 //! something typed.
 
+use crate::MAILBOX;
 use crate::arch::{self, Vcpu};
 use crate::bell::Wish;
 use crate::console::{self, Typed};
+use crate::mailbox;
 use crate::partition::Partition;
 use crate::run::{Answer, Next};
 
@@ -102,6 +104,9 @@ fn deadline(vcpu: &mut Vcpu, partition: &Partition) {
     console::pump();
     partition.platform.terminal_deadline(vcpu, partition);
     channels(vcpu, partition);
+    if vcpu.index() == 0 {
+        partition.look();
+    }
 }
 
 /// Gives what was typed to the partition in focus.
@@ -116,6 +121,8 @@ fn typed() {
                 }
             }
             Typed::Focus(index) => move_focus(partitions, focus, index),
+            Typed::Frame(frame) if MAILBOX => console::answer(&mailbox::serve_host(&frame)),
+            Typed::Frame(_) => {}
             Typed::Next => move_focus(partitions, focus, (focus + 1) % partitions.len().max(1)),
         }
     }

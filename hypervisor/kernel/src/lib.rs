@@ -8,6 +8,10 @@
 
 extern crate alloc;
 
+/// Whether this build has the mailbox: it does not fit into the program's budget, so
+/// that the feature `mailbox` puts it in where a manifest asks for one.
+pub const MAILBOX: bool = cfg!(any(feature = "mailbox", not(feature = "bare")));
+
 pub mod acpi;
 pub mod arch;
 pub mod bell;
@@ -22,10 +26,12 @@ pub mod exit;
 pub mod fault;
 pub mod interrupt;
 pub mod loader;
+pub mod log;
+pub mod mailbox;
 pub mod memory;
 pub mod partition;
-pub mod restart;
 pub mod run;
 pub mod shared;
+pub mod statistics;
 pub mod terminal;
 pub mod work;

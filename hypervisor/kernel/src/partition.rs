@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A partition: what belongs together and to nobody else, and its life.
+//! A partition: what belongs together and to nobody else, and its life, which is
+//! `abi`'s ([`abi::mailbox::life`], whose `state.rs` has the table of its states).
 //!
-//! ```text
-//!            prepared                 end(how)              all CPUs parked
-//!  Filling ------------> Running ------------------> Ending ----------------+
-//!     ^                                                                     |
-//!     +---------------- restart, or as its policy says ---------------------+
-//!                                                                           |
-//!                            Ended <--------- Wiping <---- off or fault ----+
-//! ```
-//! A partition ends once: the first to ask says how. Each of its CPUs then
+//! A partition ends once: the first to ask says why. Each of its CPUs then
 //! parks its vCPU; the last one hands the memory to vCPU 0's CPU, which wipes
 //! or fills it in steps (work.rs). Nothing is allocated: a restart uses the
 //! same tables, locks and bells again.
+//!
+//! Its life has a lock, under which nobody takes another.
 
-use crate::arch::{self, Platform, Stage2};
+use crate::MAILBOX;
+use crate::arch::{self, Platform, Stage2, time};
 use crate::bell::{Bell, NotOff, Wish};
 use crate::channel::Port;
 use crate::fault::Why;
-use crate::restart::Restart;
-use abi::mailbox::policy::Fate;
+use crate::mailbox::Mailbox;
+use crate::statistics::Counters;
+use abi::mailbox::life::{Due, Life};
+use abi::mailbox::policy::{Fate, Policy};
+use abi::mailbox::state::{self, State, Step};
+use abi::mailbox::watchdog::Watchdog;
+use abi::mailbox::{Code, Failure};
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::ops::Deref;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use paging::{GuestPhys, HostPhys};
+use spin::Mutex;
 
 /// How a partition ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,22 +36,6 @@ pub enum End {
     Off,
     /// It could not go on.
     Fault(Why),
-}
-
-/// Where a partition is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Its memory is being zeroed and its image copied.
-    Filling = 0,
-    /// Its vCPUs run.
-    Running = 1,
-    /// Its vCPUs are being parked.
-    Ending = 2,
-    /// Its memory is being zeroed for the last time.
-    Wiping = 3,
-    /// It has ended.
-    Ended = 4,
 }
 
 /// Memory of a partition: the same bytes in guest and host addresses.
@@ -82,6 +69,35 @@ pub struct Segment {
 /// One partition. It lives as long as the machine runs.
 #[derive(Debug)]
 pub struct Partition {
+    parts: Parts,
+    life: Mutex<Life>,
+    /// When its life goes on by itself, in ticks; [`u64::MAX`] if it does not.
+    deadline: AtomicU64,
+    fault: AtomicU8,
+    parked: AtomicU32,
+    running: AtomicU32,
+}
+
+impl Deref for Partition {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// When a partition is started first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// When somebody asks for it.
+    pub manual: bool,
+    /// When all of these run.
+    pub depends: abi::mailbox::rights::Set,
+}
+
+/// What a partition is made of, which never changes but within.
+#[derive(Debug)]
+pub struct Parts {
     /// Its name, and its console's tag.
     pub name: &'static str,
     /// Row in the manifest.
@@ -100,109 +116,75 @@ pub struct Partition {
     pub channels: Box<[Port]>,
     /// What other CPUs may do to its vCPUs.
     pub bells: Box<[Bell]>,
-    /// Whether it is started again when it has ended.
-    pub restart: Restart,
-    phase: AtomicU8,
-    how: AtomicU8,
-    parked: AtomicU32,
-    running: AtomicU32,
-    restarts: AtomicU32,
-}
-
-/// Numbers of [`End`] in `how`; above them are those of [`Why`].
-const RESTART: u8 = 0;
-const OFF: u8 = 1;
-const FAULT: u8 = 0x80;
-/// It has not ended yet.
-const NEVER: u8 = 0x7f;
-
-/// What a partition is made of.
-#[derive(Debug)]
-pub struct Parts {
-    /// See [`Partition::name`].
-    pub name: &'static str,
-    /// See [`Partition::index`].
-    pub index: usize,
-    /// See [`Partition::memory`].
-    pub memory: [Memory; 2],
-    /// See [`Partition::segments`].
-    pub segments: Box<[Segment]>,
-    /// See [`Partition::entry`].
-    pub entry: (u64, u64),
-    /// See [`Partition::stage2`].
-    pub stage2: Stage2,
-    /// See [`Partition::platform`].
-    pub platform: Platform,
-    /// See [`Partition::channels`].
-    pub channels: Box<[Port]>,
-    /// See [`Partition::bells`].
-    pub bells: Box<[Bell]>,
-    /// See [`Partition::restart`].
-    pub restart: Restart,
+    /// What its vCPUs did, one for each.
+    pub counters: Box<[Counters]>,
+    /// How it speaks with the hypervisor, if it may: see [`Partition::mailbox()`].
+    pub mailbox: Option<Mailbox>,
+    /// Whether it starts by itself, and whom it waits for.
+    pub start: Start,
+    /// Whether it is started again when it has ended, and its watchdog; times in ticks.
+    pub policy: Policy,
 }
 
 impl Partition {
-    /// A partition whose memory is to be filled.
+    /// A partition whose memory is to be filled, or which waits.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        arch::shared().alive.fetch_add(1, Ordering::Relaxed);
-        let Parts {
-            name,
-            index,
-            memory,
-            segments,
-            entry,
-            stage2,
-            platform,
-            channels,
-            bells,
-            restart,
-        } = parts;
+        let starts = !parts.start.manual && parts.start.depends == Default::default();
+        if starts {
+            arch::shared().alive.fetch_add(1, Ordering::Relaxed);
+        }
         Self {
-            name,
-            index,
-            memory,
-            segments,
-            entry,
-            stage2,
-            platform,
-            channels,
-            bells,
-            restart,
-            phase: AtomicU8::new(Phase::Filling as u8),
-            how: AtomicU8::new(NEVER),
+            parts,
+            life: Mutex::new(Life::new(starts)),
+            deadline: AtomicU64::new(u64::MAX),
+            fault: AtomicU8::new(0),
             parked: AtomicU32::new(0),
             running: AtomicU32::new(0),
-            restarts: AtomicU32::new(0),
         }
+    }
+
+    /// How it speaks with the hypervisor, if it may.
+    #[inline(always)]
+    #[must_use]
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        self.mailbox.as_ref().filter(|_| MAILBOX)
     }
 
     /// Where it is in its life.
     #[must_use]
-    pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Filling,
-            1 => Phase::Running,
-            2 => Phase::Ending,
-            3 => Phase::Wiping,
-            _ => Phase::Ended,
-        }
+    pub fn state(&self) -> State {
+        self.life.lock().state()
     }
 
-    /// How it ends or ended.
+    /// Its life as it is now.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.life.lock().clone()
+    }
+
+    /// Changes its life, which then may go on by itself at another time.
+    #[inline(never)]
+    fn change(&self, change: &mut dyn FnMut(&mut Life, u64)) {
+        let mut life = self.life.lock();
+        change(&mut life, time::now());
+        // Relaxed: vCPU 0's CPU, which looks at it, is told by a bell.
+        self.deadline.store(life.deadline().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How it ends or ended last.
     #[must_use]
     pub fn how(&self) -> End {
-        match self.how.load(Ordering::Acquire) {
-            RESTART => End::Restart,
-            OFF => End::Off,
-            number => Why::from_number(number & !FAULT).map_or(End::Off, End::Fault),
+        match self.life.lock().why() {
+            None | Some(state::Why::Off | state::Why::Stopped | state::Why::Killed) => End::Off,
+            Some(state::Why::Reset | state::Why::Restarted) => End::Restart,
+            Some(state::Why::Watchdog) => End::Fault(Why::Watchdog),
+            Some(state::Why::Panic) => End::Fault(Why::HypervisorPanic),
+            Some(state::Why::Crash) => {
+                let fault = Why::from_number(self.fault.load(Ordering::Acquire));
+                End::Fault(fault.unwrap_or(Why::UnknownExit))
+            }
         }
-    }
-
-    /// Times it was started afresh.
-    #[must_use]
-    pub fn restarts(&self) -> u32 {
-        self.restarts.load(Ordering::Relaxed)
     }
 
     /// Leaves a wish at each of these vCPUs, one bit each.
@@ -223,18 +205,94 @@ impl Partition {
 
     /// Ends it, unless it is ending already. False if it was.
     pub fn end(&self, how: End) -> bool {
-        // The winner's `how` follows; it is looked at only once every CPU has parked.
-        if !self.advance(Phase::Running, Phase::Ending) {
-            return false;
-        }
-        let how = match how {
-            End::Restart => RESTART,
-            End::Off => OFF,
-            End::Fault(why) => FAULT | why as u8,
+        let why = match how {
+            End::Restart => state::Why::Reset,
+            End::Off => state::Why::Off,
+            End::Fault(Why::Watchdog) => state::Why::Watchdog,
+            End::Fault(_) => state::Why::Crash,
         };
-        self.how.store(how, Ordering::Release);
-        self.ring(self.everyone(), Wish::STOP);
-        true
+        let mut ends = false;
+        self.change(&mut |life, now| {
+            ends = life.end(why, &self.policy, now);
+            if let (true, End::Fault(fault)) = (ends, how) {
+                self.fault.store(fault as u8, Ordering::Release);
+            }
+        });
+        if ends {
+            self.ring(self.everyone(), Wish::STOP);
+        }
+        ends
+    }
+
+    /// Somebody asks it to start, restart, pause, resume, or to be killed.
+    ///
+    /// # Errors
+    /// Why not, and nothing happened.
+    pub fn ask(&self, step: Step) -> Result<State, Failure> {
+        let mut state = Err(Failure::new(Code::Unsupported));
+        self.change(&mut |life, now| {
+            let slept = !is_alive(life.state());
+            state = life.ask(step, &self.policy, now);
+            if slept && state == Ok(State::Starting) {
+                arch::shared().alive.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        let state = state?;
+        self.follow(state);
+        Ok(state)
+    }
+
+    /// Somebody asks it to end within so many ticks.
+    ///
+    /// # Errors
+    /// Why not, and nothing happened.
+    pub fn ask_stop(&self, within: u64) -> Result<State, Failure> {
+        let mut state = Err(Failure::new(Code::Unsupported));
+        self.change(&mut |life, now| state = life.stop(within, now));
+        let state = state?;
+        self.follow(state);
+        Ok(state)
+    }
+
+    /// Somebody changes its watchdog.
+    pub fn change_watchdog(&self, change: &mut dyn FnMut(&mut Watchdog, u64)) {
+        self.change(&mut |life, now| change(life.watchdog_mut(), now));
+        self.ring(1, Wish::STATE);
+    }
+
+    /// Its CPUs learn what a request led to.
+    fn follow(&self, state: State) {
+        match state {
+            State::Starting => self.ring(1, Wish::WORK),
+            State::Ending => self.ring(self.everyone(), Wish::STOP),
+            _ => self.ring(self.everyone(), Wish::STATE),
+        }
+    }
+
+    /// Called by vCPU 0's CPU, now and then: what has come by itself. Asks to be called again.
+    #[inline]
+    pub fn look(&self) {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if deadline == u64::MAX {
+            return;
+        }
+        if time::now() < deadline {
+            time::arm(deadline);
+            return;
+        }
+        self.due();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn due(&self) {
+        let mut due = None;
+        self.change(&mut |life, now| due = life.due(&self.policy, now));
+        match due {
+            Some(Due::Start) => self.ring(1, Wish::WORK),
+            Some(Due::End(_)) => self.ring(self.everyone(), Wish::STOP),
+            None => {}
+        }
     }
 
     /// Called by the CPU of vCPU `vcpu` when it has parked it. The last one
@@ -248,9 +306,9 @@ impl Partition {
         }
         self.parked.store(0, Ordering::Relaxed);
         self.running.store(0, Ordering::Relaxed);
-        let fate = self.restart.decide(self.how());
-        let next = if matches!(fate, Fate::Again(_)) { Phase::Filling } else { Phase::Wiping };
-        let goes_on = self.advance(Phase::Ending, next);
+        let (mut state, mut fate) = (State::Failed, Fate::Failed);
+        self.change(&mut |life, now| (state, fate) = (life.parked(now), life.fate()));
+        let goes_on = matches!(state, State::Starting | State::Wiping);
         if goes_on {
             for bell in &self.bells {
                 bell.open();
@@ -260,52 +318,44 @@ impl Partition {
         goes_on.then_some(fate)
     }
 
-    /// Goes on to the next phase; false if it was abandoned meanwhile. Acquire
-    /// and release: who sees a phase sees what was done before it.
-    fn advance(&self, from: Phase, to: Phase) -> bool {
-        let (from, to) = (from as u8, to as u8);
-        self.phase.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Called by vCPU 0's CPU when memory is filled: the partition runs. The times it was started
+    /// afresh; none if it was abandoned meanwhile.
+    pub fn filled(&self) -> Option<u32> {
+        let mut restarts = None;
+        self.change(&mut |life, now| {
+            restarts = life.filled(&self.policy, now).then_some(life.restarts());
+        });
+        restarts
     }
 
-    /// Called by vCPU 0's CPU when memory is filled: the partition runs.
-    pub fn filled(&self) {
-        if let (true, Some(bell)) =
-            (self.advance(Phase::Filling, Phase::Running), self.bells.first())
-        {
+    /// vCPU 0 starts.
+    pub fn start_first(&self) {
+        if let Some(bell) = self.bells.first() {
             let (entry, argument) = self.entry;
             // A parked vCPU is off, so this start is the only one.
             let _ = self.start_vcpu(bell, entry, argument);
         }
     }
 
-    /// Whether its memory was filled before.
+    /// Called by vCPU 0's CPU when memory is wiped: where it is now, and whether
+    /// it was the last partition.
     #[must_use]
-    pub fn is_restart(&self) -> bool {
-        self.how.load(Ordering::Relaxed) != NEVER
-    }
-
-    /// Counts a start afresh; the number it has.
-    pub fn count_restart(&self) -> u32 {
-        self.restarts.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
-    }
-
-    /// Called by vCPU 0's CPU when memory is wiped. True if it was the last partition.
-    #[must_use]
-    pub fn wiped(&self) -> bool {
-        self.advance(Phase::Wiping, Phase::Ended)
-            && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
+    pub fn wiped(&self) -> (State, bool) {
+        let mut state = State::Failed;
+        self.change(&mut |life, _| state = life.wiped());
+        (state, !is_alive(state) && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1)
     }
 
     /// Called on a CPU that panicked: its partition ends here, unwiped, since
     /// nobody may run on that CPU again. True if it was the last partition.
     pub fn abandon(&self) -> bool {
-        // Of this and `wiped`, which may come at the same time, one counts.
-        if self.phase.swap(Phase::Ended as u8, Ordering::AcqRel) == Phase::Ended as u8 {
-            return false;
-        }
-        self.how.store(FAULT | Why::HypervisorPanic as u8, Ordering::Release);
+        let mut lived = false;
+        self.change(&mut |life, now| {
+            lived = is_alive(life.state());
+            life.abandon(now);
+        });
         self.ring(self.everyone(), Wish::STOP);
-        arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
+        lived && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Starts one of its vCPUs, by its bell. It counts from now, so that
@@ -328,4 +378,9 @@ impl Partition {
     pub fn cpu_off(&self) -> bool {
         self.running.fetch_sub(1, Ordering::AcqRel) == 1
     }
+}
+
+/// Whether a partition runs or will by itself: with the last such one the machine ends.
+const fn is_alive(state: State) -> bool {
+    !matches!(state, State::Waiting | State::Off | State::Failed)
 }

@@ -35,8 +35,10 @@ pub type Answer = Result<Next, GuestFault>;
 /// Runs a vCPU until its CPU has something else to do.
 #[inline(never)]
 pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    let Some(counters) = partition.counters.get(vcpu.index()) else { return Next::Off };
     loop {
         let exit = vcpu.enter();
+        counters.count(&exit);
         let next = match answer(exit, vcpu, partition) {
             Ok(next) => next,
             Err(fault) => fault_guest(fault, vcpu, partition),

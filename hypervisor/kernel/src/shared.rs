@@ -6,8 +6,10 @@
 //! host can have many machines side by side.
 
 use crate::console::Console;
+use crate::log::Log;
+use crate::mailbox::Facts;
 use crate::partition::Partition;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 use spin::{Mutex, Once};
 
 /// What all CPUs may reach.
@@ -17,8 +19,14 @@ pub struct Shared {
     pub console: Mutex<Console>,
     /// All partitions, in the manifest's order; set once, by boot.
     pub partitions: Once<&'static [&'static Partition]>,
-    /// Partitions that have not ended.
+    /// Partitions that have not ended, nor wait for somebody who starts them.
     pub alive: AtomicUsize,
+    /// What happened. No lock is taken under its own.
+    pub log: Mutex<Log>,
+    /// What the mailbox tells of the machine; set once, by boot.
+    pub facts: Once<Facts>,
+    /// Requests that were denied.
+    pub denied: AtomicU64,
 }
 
 impl Shared {
@@ -29,6 +37,9 @@ impl Shared {
             console: Mutex::new(Console::new()),
             partitions: Once::new(),
             alive: AtomicUsize::new(0),
+            log: Mutex::new(Log::new()),
+            facts: Once::new(),
+            denied: AtomicU64::new(0),
         }
     }
 

@@ -4,7 +4,7 @@
 //! interrupts masked for long.
 
 use crate::arch;
-use crate::partition::{Partition, Phase};
+use crate::partition::Partition;
 use paging::HostPhys;
 
 /// Most bytes of a step.
@@ -34,7 +34,7 @@ pub enum Step {
     Cleaned,
 }
 
-/// Filling or wiping, as the partition's phase says.
+/// Filling or wiping, as the partition's state says.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     stage: Stage,
@@ -42,10 +42,10 @@ pub struct Work {
 }
 
 impl Work {
-    /// The work of a phase, from its start.
+    /// Filling a partition that starts, or wiping one that ended, from the beginning.
     #[must_use]
-    pub fn new(phase: Phase) -> Self {
-        Self { stage: Stage::Zero(0, 0), fill: phase == Phase::Filling }
+    pub fn new(fill: bool) -> Self {
+        Self { stage: Stage::Zero(0, 0), fill }
     }
 
     /// Cleaning the caches of a running partition's memory.

@@ -5,9 +5,11 @@
 //! The flash that firmware starts in has no node: `cfi-flash` would promise
 //! commands, and it is read-only memory that answers none.
 
+use abi::mailbox::ring::MEMORY_LEN;
 use abi::platform::{
-    CHANNEL_REGISTERS_STRIDE, GICD, GICD_SIZE, GICR, GICR_STRIDE, GPIO, GPIO_SIZE,
-    PHYSICAL_TIMER_INTID, PMU_INTID, SPI_FIRST, UART, UART_INTID, UART_SIZE, VIRTUAL_TIMER_INTID,
+    CHANNEL_REGISTERS_STRIDE, GICD, GICD_SIZE, GICR, GICR_STRIDE, GPIO, GPIO_SIZE, MAILBOX_INTID,
+    MAILBOX_MEMORY, MAILBOX_REGISTERS, PHYSICAL_TIMER_INTID, PMU_INTID, SPI_FIRST, UART,
+    UART_INTID, UART_SIZE, VIRTUAL_TIMER_INTID,
 };
 use abi::range::Range;
 use dtoolkit::ToPropertyValue;
@@ -130,6 +132,9 @@ pub(crate) fn write(
     for device in &partition.devices {
         root = root.child(passed_through(device)?);
     }
+    if partition.mailbox.is_some() {
+        root = root.child(mailbox()?);
+    }
     for node in channels(manifest, row)? {
         root = root.child(node);
     }
@@ -243,6 +248,17 @@ fn passed_through(device: &Device) -> Result<Node> {
     let interrupts: Vec<u32> =
         device.interrupts.iter().flat_map(|intid| spi(*intid, LEVEL)).collect();
     if interrupts.is_empty() { Ok(node) } else { node.with("interrupts", interrupts) }
+}
+
+/// The mailbox: `reg` is the register page and the shared memory.
+fn mailbox() -> Result<Node> {
+    Node::at("mailbox", MAILBOX_REGISTERS)?
+        .with("compatible", "bulkhead,mailbox")?
+        .reg(&[
+            Range::new(MAILBOX_REGISTERS, CHANNEL_REGISTERS_STRIDE),
+            Range::new(MAILBOX_MEMORY, MEMORY_LEN.into()),
+        ])?
+        .with("interrupts", spi(MAILBOX_INTID, EDGE))
 }
 
 /// A node for each channel: `reg` is the register page and the shared memory, `label` its name.

@@ -5,6 +5,7 @@
 
 use abi::bundle::Tables;
 use abi::draft::Draft;
+use abi::mailbox::rights::Set;
 use abi::placement::{self, Request};
 use abi::records::{
     self, ChannelEnd, ChannelRecord, DeviceRecord, Name, PLACE_AT_BOOT, PartitionFlags,
@@ -42,6 +43,11 @@ fn record(partition: &Partition) -> PartitionRecord {
     flags.set(PartitionFlags::SMT_SHARED, partition.smt_shared);
     flags.set(PartitionFlags::IDENTITY, partition.identity);
     flags.set(PartitionFlags::UNPROTECTED_DMA, partition.unprotected_dma);
+    flags.set(PartitionFlags::MAILBOX, partition.mailbox.is_some());
+    flags.set(PartitionFlags::MANUAL, partition.manual);
+    flags.set(PartitionFlags::REBOOT_MACHINE, partition.restart.reboots);
+    let mut depends = Set::default();
+    partition.depends.iter().for_each(|row| depends.add(*row));
     PartitionRecord {
         name: name(&partition.name),
         flags: flags.bits().into(),
@@ -56,6 +62,10 @@ fn record(partition: &Partition) -> PartitionRecord {
         restart_max: partition.restart.max.into(),
         restart_within_ns: partition.restart.within.into(),
         restart_backoff_ns: partition.restart.backoff.into(),
+        restart_uptime_ns: partition.restart.uptime.into(),
+        watchdog_ns: partition.watchdog.unwrap_or(0).into(),
+        depends,
+        rights: partition.mailbox.unwrap_or_default(),
         cpus: Default::default(),
         segments: Default::default(),
         devices: Default::default(),

@@ -45,12 +45,16 @@ record! {
         smt: Option<Told<Smt>>,
         /// When it is started again after it has ended; otherwise only when it restarts itself.
         restart: Option<Told<RestartFile>>,
+        /// What it may see and steer by its mailbox; without this it has none.
+        mailbox: Option<Told<At<MailboxFile>>>,
+        /// It counts as failed if it does not kick its watchdog within this time: 1 ms to an hour.
+        watchdog: Option<Told<At<Duration>>>,
+        /// Partitions that run before it is started.
+        depends: Option<Told<Vec<At<String>>>>,
+        /// `manual`: it waits until somebody starts it by the mailbox.
+        start: Option<Told<Start>>,
     }
     reserved {
-        "mailbox" => "the mailbox comes with a later version",
-        "watchdog" => "watchdogs come with a later version",
-        "depends" => "dependencies come with a later version; all partitions start together",
-        "start" => "manual start comes with a later version; all partitions start together",
         "interrupts" => "direct interrupts come with a later version; all go through the hypervisor",
     }
 }
@@ -66,9 +70,22 @@ record! {
         within: At<Duration>,
         /// From an end to the next start; none if left out.
         backoff: Option<Duration>,
+        /// From a start to the next one at least; none if left out.
+        uptime: Option<Duration>,
+        /// What happens when it ended more often: `stop` if left out.
+        r#else: Option<Else>,
     }
-    reserved {
-        "else" => "rebooting the machine comes with a later version; a partition that fails too often stays ended",
+}
+
+record! {
+    /// What a partition may see and steer by its mailbox.
+    MailboxTable is "mailbox of partition" {
+        /// Whose details, statistics, faults and events it sees.
+        observe: Option<WhomFile>,
+        /// Whose console it reads and writes.
+        console: Option<WhomFile>,
+        /// Whom it starts, stops and the like.
+        control: Option<WhomFile>,
     }
 }
 
@@ -159,8 +176,89 @@ words! {
     EndWord {
         /// It could not go on.
         Crash = "crash",
+        /// It did not kick its watchdog in time.
+        Watchdog = "watchdog",
         /// It switched itself off.
         Off = "off",
+    }
+}
+
+words! {
+    /// When a partition starts.
+    Start {
+        /// When somebody asks for it.
+        Manual = "manual",
+    }
+}
+
+words! {
+    /// What happens when a partition ended too often.
+    Else {
+        /// It stays ended.
+        Stop = "stop",
+        /// The machine is reset.
+        RebootMachine = "reboot-machine",
+    }
+}
+
+/// Whom a right is over.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum WhomFile {
+    /// Every partition and the machine, or nobody.
+    All(bool),
+    /// These partitions.
+    These(Vec<At<String>>),
+}
+
+impl Read for WhomFile {
+    fn read(value: &Value, reader: &mut Reader) -> Option<Self> {
+        if matches!(value.get_ref(), DeValue::Array(_)) {
+            return Read::read(value, reader).map(Self::These);
+        }
+        if value.get_ref().as_bool().is_none() {
+            reader.wrong_type(value, "true or an array of partitions");
+            return None;
+        }
+        bool::read(value, reader).map(Self::All)
+    }
+}
+
+/// A mailbox: with all rights, or a table of them.
+#[derive(Clone, Debug)]
+pub struct MailboxFile(pub MailboxTable);
+
+impl Read for MailboxFile {
+    fn read(value: &Value, reader: &mut Reader) -> Option<Self> {
+        let all = || Some(WhomFile::All(true));
+        match value.get_ref().as_bool() {
+            Some(true) => {
+                Some(Self(MailboxTable { observe: all(), console: all(), control: all() }))
+            }
+            Some(false) => {
+                let message = "a partition without the key has no mailbox";
+                reader.wrong_value(value.span(), message, "leave it out, or write true or a table");
+                None
+            }
+            None if matches!(value.get_ref(), DeValue::Table(_)) => {
+                MailboxTable::read(value, reader).map(Self)
+            }
+            None => {
+                reader.wrong_type(value, "true or a table of rights");
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for MailboxFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Mailbox".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<MailboxTable>();
+        json_schema!({ "anyOf": [{ "const": true }, table] })
     }
 }
 

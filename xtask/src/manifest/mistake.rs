@@ -50,6 +50,8 @@ kinds! {
     UnknownGuest,
     /// Not in board.toml.
     UnknownDevice,
+    /// No table in the manifest.
+    UnknownPartition,
     /// A device that can write anywhere.
     Dma,
     /// `dma = "unprotected"` without identity.

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abi::draft::Draft;
+use abi::mailbox::rights::Rights;
 use abi::placement::Request;
 use abi::range::Range;
 
@@ -121,6 +122,10 @@ pub struct Restart {
     pub within: u64,
     /// From an end to the next start, in nanoseconds.
     pub backoff: u64,
+    /// From a start to the next one at least, in nanoseconds.
+    pub uptime: u64,
+    /// Whether the machine is reset when it ended more often.
+    pub reboots: bool,
 }
 
 /// A partition.
@@ -144,6 +149,14 @@ pub struct Partition {
     pub smt_shared: bool,
     /// When it is started again.
     pub restart: Restart,
+    /// What its mailbox lets it do, if it has one.
+    pub mailbox: Option<Rights>,
+    /// Its watchdog's time in nanoseconds, if it has one.
+    pub watchdog: Option<u64>,
+    /// The rows of partitions that run before it is started.
+    pub depends: Vec<usize>,
+    /// Whether somebody starts it by the mailbox.
+    pub manual: bool,
     /// Interrupts that its distributor shows.
     pub intids: u32,
     /// Its devices.

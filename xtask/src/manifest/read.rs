@@ -209,8 +209,9 @@ pub struct Keys {
     pub reserved: &'static [(&'static str, &'static str)],
 }
 
-/// A key as it is written for a field.
+/// A key as it is written for a field, which may be a word of Rust's own.
 pub fn key(field: &'static str) -> Cow<'static, str> {
+    let field = field.trim_start_matches("r#");
     if field.contains('_') { field.replace('_', "-").into() } else { field.into() }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use abi::mailbox::rights::{MACHINE, Rights, Set};
 use abi::mailbox::state::Why;
 use abi::placement::{Purpose, Request};
 use abi::range::Range;
@@ -99,23 +100,76 @@ fn write_partition(
             if interrupts.is_empty() { "none".to_owned() } else { interrupts.join(", ") };
         writeln!(out, "  {:<10} {}, interrupts {interrupts}", "device", device_shown(device))?;
     }
+    if let Some(start) = start(manifest, partition) {
+        writeln!(out, "  {:<10} {start}", "start")?;
+    }
     if let Some(restart) = restart(&partition.restart) {
         writeln!(out, "  {:<10} {restart}", "restart")?;
+    }
+    if let Some(watchdog) = partition.watchdog {
+        writeln!(out, "  {:<10} {}", "watchdog", Duration(watchdog))?;
+    }
+    if let Some(rights) = &partition.mailbox {
+        writeln!(out, "  {:<10} {}", "mailbox", mailbox(manifest, rights))?;
     }
     Ok(())
 }
 
-/// A device with its registers, or with its ports if it has no registers.
+/// When a partition starts first; none if at once.
+fn start(manifest: &Manifest, partition: &Partition) -> Option<String> {
+    let names: Vec<_> = partition
+        .depends
+        .iter()
+        .filter_map(|row| manifest.partitions().get(*row))
+        .map(|other| other.name.as_str())
+        .collect();
+    match (partition.manual, names.is_empty()) {
+        (true, _) => Some("by hand".to_owned()),
+        (false, false) => Some(format!("when {} run", names.join(" and "))),
+        (false, true) => None,
+    }
+}
+
+/// What a mailbox lets its partition do.
+fn mailbox(manifest: &Manifest, rights: &Rights) -> String {
+    let whom = |set: &Set| {
+        if set.has(MACHINE) {
+            return "everything".to_owned();
+        }
+        let rows = manifest.partitions().iter().enumerate();
+        let names = rows.filter(|(row, _)| set.has(*row)).map(|(_, one)| one.name.as_str());
+        names.collect::<Vec<_>>().join(" and ")
+    };
+    let all = [
+        ("observes", &rights.observe),
+        ("console of", &rights.console),
+        ("controls", &rights.control),
+    ];
+    let words: Vec<_> = all
+        .into_iter()
+        .filter(|(_, set)| **set != Set::default())
+        .map(|(word, set)| format!("{word} {}", whom(set)))
+        .collect();
+    if words.is_empty() { "about itself alone".to_owned() } else { words.join(", ") }
+}
+
 /// When a partition is started again; none if never.
 fn restart(restart: &Restart) -> Option<String> {
     let causes = Why::ALL.iter().filter(|why| restart.on >> why.number() & 1 != 0);
     let causes: Vec<_> = causes.map(|why| why.word()).collect();
     let (within, backoff) = (Duration(restart.within), Duration(restart.backoff));
     let after = causes.join(" and ");
+    let uptime = match restart.uptime {
+        0 => String::new(),
+        uptime => format!(", {} from start to start", Duration(uptime)),
+    };
+    let then = if restart.reboots { ", then THE MACHINE IS RESET" } else { "" };
+    let max = restart.max;
     (!causes.is_empty())
-        .then(|| format!("after {after}, {} times in {within}, after {backoff}", restart.max))
+        .then(|| format!("after {after}, {max} times in {within}, after {backoff}{uptime}{then}"))
 }
 
+/// A device with its registers, or with its ports if it has no registers.
 fn device_shown(device: &Device) -> String {
     if device.registers.size == 0 {
         return ports_shown(device.ports, &device.name);

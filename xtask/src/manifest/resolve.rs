@@ -8,6 +8,8 @@ use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
 use abi::mailbox::policy::MOST_RESTARTS;
+use abi::mailbox::request::{LONGEST_NS, SHORTEST_WATCHDOG_NS};
+use abi::mailbox::rights::{Rights, Set};
 use abi::mailbox::state::Why;
 use abi::platform::{CHANNEL_REGISTERS_STRIDE, Platform};
 use abi::range::{PAGE, Range};
@@ -17,8 +19,8 @@ use abi::refusal::Rule;
 use super::board::{Arch, Board, Device, Iommu};
 use super::cures::cure;
 use super::file::{
-    ChannelFile, Dma, EndWord, GuestFile, Idle, ImageFile, ImageKind, ManifestFile, MemoryFile,
-    MemoryTable, PartitionFile, RestartFile, Smt,
+    ChannelFile, Dma, Else, EndWord, GuestFile, Idle, ImageFile, ImageKind, MailboxTable,
+    ManifestFile, MemoryFile, MemoryTable, PartitionFile, RestartFile, Smt, Start, WhomFile,
 };
 use super::mistake::Kind;
 use super::read::{At, Named, Reader, nearest};
@@ -66,9 +68,10 @@ pub(super) fn resolve(file: &ManifestFile, scope: &Scope, reader: &mut Reader) -
         check_name(name, reader);
     }
     for (name, partition) in file.partition.tables() {
-        let partition = scope.partition(name, partition, reader);
+        let partition = scope.partition(name, partition, &names, reader);
         resolved.partitions.extend(partition);
     }
+    no_circle(file, &resolved.partitions, reader);
     for (name, channel) in file.channel.iter().flat_map(Named::tables) {
         let platform = scope.board.platform();
         let channel = connect(name, channel, &names, (&resolved, platform), reader);
@@ -111,6 +114,7 @@ fn restart(file: &RestartFile, reader: &mut Reader) -> Restart {
     }
     let why = |word: &EndWord| match word {
         EndWord::Crash => Why::Crash,
+        EndWord::Watchdog => Why::Watchdog,
         EndWord::Off => Why::Off,
     };
     Restart {
@@ -118,6 +122,84 @@ fn restart(file: &RestartFile, reader: &mut Reader) -> Restart {
         max: file.max.value,
         within: file.within.value.0,
         backoff: file.backoff.map_or(0, |time| time.0),
+        uptime: file.uptime.map_or(0, |time| time.0),
+        reboots: file.r#else == Some(Else::RebootMachine),
+    }
+}
+
+/// The rows of partitions, all of which must exist.
+fn rows<'a>(names: &'a [At<String>], known: &'a [&str], reader: &mut Reader) -> Vec<usize> {
+    let mut row = |name: &At<String>| {
+        let row = known.iter().position(|known| *known == name.value);
+        if row.is_none() {
+            let message = format!("partition `{}` does not exist", name.value);
+            let cure = nearest(name, known);
+            reader.tell(Kind::UnknownPartition, name.span.clone(), "nobody", message, &cure);
+        }
+        row
+    };
+    names.iter().filter_map(|name| row(name)).collect()
+}
+
+/// Whom a right is over.
+fn whom(file: Option<&WhomFile>, names: &[&str], reader: &mut Reader) -> Set {
+    let mut set = Set::default();
+    match file {
+        Some(WhomFile::All(true)) => set = Set::all(),
+        Some(WhomFile::All(false)) | None => {}
+        Some(WhomFile::These(these)) => {
+            rows(these, names, reader).into_iter().for_each(|row| set.add(row));
+        }
+    }
+    set
+}
+
+/// The rights of a mailbox.
+fn rights(file: &MailboxTable, names: &[&str], reader: &mut Reader) -> Rights {
+    Rights {
+        observe: whom(file.observe.as_ref(), names, reader),
+        console: whom(file.console.as_ref(), names, reader),
+        control: whom(file.control.as_ref(), names, reader),
+    }
+}
+
+/// A watchdog's time in bounds, of a partition that can kick it.
+fn watchdog(file: &PartitionFile, reader: &mut Reader) -> Option<u64> {
+    let time = file.watchdog.as_ref()?.0.as_ref()?;
+    if !(SHORTEST_WATCHDOG_NS..=LONGEST_NS).contains(&time.value.0) {
+        let message = format!("a watchdog of {}, at least 1 ms and at most an hour", time.value);
+        reader.wrong_value(time.span.clone(), message, "write a time such as \"2 s\"");
+    }
+    if file.mailbox.is_none() {
+        let message = "a watchdog is kicked by the mailbox, and this partition has none";
+        let cure = "add `mailbox = {}`: it needs no right to kick its own watchdog";
+        reader.wrong_value(time.span.clone(), message, cure);
+    }
+    Some(time.value.0)
+}
+
+/// Partitions that wait for each other never start.
+fn no_circle(file: &ManifestFile, partitions: &[Partition], reader: &mut Reader) {
+    let depends = |row: usize| partitions.get(row).map_or(&[][..], |one| &one.depends);
+    for (row, partition) in partitions.iter().enumerate() {
+        let (mut seen, mut ask) = (Vec::new(), depends(row).to_vec());
+        while let Some(next) = ask.pop() {
+            if !seen.contains(&next) {
+                seen.push(next);
+                ask.extend(depends(next));
+            }
+        }
+        let written = file.partition.tables().find(|(name, _)| name.value == partition.name);
+        let first = written.and_then(|(_, file)| file.depends.as_ref()?.0.as_ref()?.first());
+        if let (true, Some(first)) = (seen.contains(&row), first) {
+            let message =
+                format!("partition {} waits for itself, so it never starts", partition.name);
+            reader.wrong_value(
+                first.span.clone(),
+                message,
+                "leave out one of those that wait in a circle",
+            );
+        }
     }
 }
 
@@ -133,6 +215,7 @@ impl Scope<'_> {
         &self,
         name: &At<String>,
         file: &PartitionFile,
+        names: &[&str],
         reader: &mut Reader,
     ) -> Option<Partition> {
         let guest = file.guest.0.as_ref().and_then(|guest| self.guest(guest, reader));
@@ -164,6 +247,18 @@ impl Scope<'_> {
                 .as_ref()
                 .and_then(|told| told.0.as_ref())
                 .map_or_else(Restart::default, |file| restart(file, reader)),
+            mailbox: file
+                .mailbox
+                .as_ref()
+                .and_then(|told| told.0.as_ref())
+                .map(|mailbox| rights(&mailbox.value.0, names, reader)),
+            watchdog: watchdog(file, reader),
+            depends: file
+                .depends
+                .as_ref()
+                .and_then(|told| told.0.as_ref())
+                .map_or_else(Vec::new, |depends| rows(depends, names, reader)),
+            manual: file.start.as_ref().is_some_and(|told| told.0 == Some(Start::Manual)),
             intids: shown(platform, last),
             cmdline: file
                 .cmdline

@@ -65,6 +65,12 @@ impl Answer {
         self.set_length(HEAD_LEN.saturating_add(bytes.len()));
     }
 
+    /// All of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
     /// How far it was written.
     pub fn set_length(&mut self, length: usize) {
         self.length = U16::from(u16::try_from(length.min(ANSWER_LEN)).unwrap_or(0));

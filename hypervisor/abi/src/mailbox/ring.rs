@@ -154,6 +154,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// Of a mailbox that has not begun.
+    pub const NEW: Self = Self { answers: 0, events: 0 };
+
     /// A mailbox of a partition that starts: header and counts are written anew.
     /// The rest of the memory was zeroed.
     #[must_use]

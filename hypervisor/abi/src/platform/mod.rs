@@ -44,6 +44,8 @@ pub struct Platform {
     pub interrupts: Interrupts,
     /// Where channels appear.
     pub channels: Channels,
+    /// Where a mailbox appears.
+    pub mailbox: Mailbox,
     /// What the first instruction's address is a multiple of.
     pub entry_align: u64,
     /// Rules that its bundles keep beside those of all.
@@ -65,6 +67,17 @@ pub struct Interrupts {
     pub step: u32,
     /// Those of the platform's own devices, and whose they are.
     pub taken: &'static [(&'static str, u32)],
+}
+
+/// Where the mailbox of a partition appears.
+#[derive(Clone, Copy, Debug)]
+pub struct Mailbox {
+    /// The register page.
+    pub registers: u64,
+    /// The shared memory, [`crate::mailbox::ring::MEMORY_LEN`] bytes.
+    pub memory: u64,
+    /// Its interrupt, an edge.
+    pub interrupt: u32,
 }
 
 /// Where the channels of a partition appear, the first one first.

@@ -6,7 +6,7 @@
 //! The ports are those of Intel's ICH and PIIX data sheets; the ACPI ones are
 //! this platform's own, and the FADT names them.
 
-use super::{Channels, Interrupts, Platform};
+use super::{Channels, Interrupts, Mailbox, Platform};
 use crate::bundle::label;
 use crate::machine;
 use crate::range::Range;
@@ -93,6 +93,14 @@ pub const CHANNEL_MEMORY: u64 = 0xd010_0000;
 pub const CHANNEL_END: u64 = 0xe000_0000;
 /// Bell of the partition's first channel: an input of the I/O APIC, edge; the next channel has the next one.
 pub const CHANNEL_GSI: u32 = 16;
+/// Register page of the partition's mailbox, behind those of its channels.
+pub const MAILBOX_REGISTERS: u64 = 0xd001_0000;
+/// Shared memory of the partition's mailbox.
+pub const MAILBOX_MEMORY: u64 = 0xd002_0000;
+/// Interrupt of the partition's mailbox: an input of the I/O APIC, edge.
+pub const MAILBOX_GSI: u32 = 10;
+/// The identifier of a mailbox's ACPI device.
+pub const MAILBOX_HID: &str = "BULK0002";
 /// The identifier of a channel's ACPI device.
 pub const CHANNEL_HID: &str = "BULK0001";
 
@@ -144,12 +152,18 @@ pub const PLATFORM: Platform = Platform {
             ("the console", COM1_IRQ),
             ("the RTC", RTC_IRQ),
             ("ACPI", SCI),
+            ("the mailbox", MAILBOX_GSI),
         ],
     },
     channels: Channels {
         registers: CHANNEL_REGISTERS,
         memory: Range::new(CHANNEL_MEMORY, CHANNEL_END - CHANNEL_MEMORY),
         interrupt: CHANNEL_GSI,
+    },
+    mailbox: Mailbox {
+        registers: MAILBOX_REGISTERS,
+        memory: MAILBOX_MEMORY,
+        interrupt: MAILBOX_GSI,
     },
     entry_align: 1,
     rules: rules::PC,

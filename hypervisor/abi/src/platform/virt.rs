@@ -3,7 +3,7 @@
 //! machine (its `hw/arm/virt.c` is the reference), so that an image built for
 //! it runs here unchanged, and above them where channels appear.
 
-use super::{Channels, Interrupts, Platform, VCPUS_PER_PARTITION};
+use super::{Channels, Interrupts, Mailbox, Platform, VCPUS_PER_PARTITION};
 use crate::bundle::label;
 use crate::range::Range;
 
@@ -47,6 +47,12 @@ pub const CHANNEL_MEMORY: u64 = 0x0c10_0000;
 pub const CHANNEL_END: u64 = 0x0e00_0000;
 /// INTID of the partition's first channel (SPI 8, free on `virt`); the next channel has the next one.
 pub const CHANNEL_INTID: u32 = 40;
+/// Register page of the partition's mailbox, behind those of its channels.
+pub const MAILBOX_REGISTERS: u64 = 0x0c01_0000;
+/// Shared memory of the partition's mailbox.
+pub const MAILBOX_MEMORY: u64 = 0x0c02_0000;
+/// INTID of the partition's mailbox (SPI 0, free on `virt`).
+pub const MAILBOX_INTID: u32 = 32;
 /// First SPI.
 pub const SPI_FIRST: u32 = 32;
 /// One past the highest INTID that a guest's distributor may show.
@@ -79,12 +85,17 @@ pub const PLATFORM: Platform = Platform {
         least: 2 * SPI_FIRST,
         most: INTID_LIMIT,
         step: SPI_FIRST,
-        taken: &[("the console", UART_INTID)],
+        taken: &[("the console", UART_INTID), ("the mailbox", MAILBOX_INTID)],
     },
     channels: Channels {
         registers: CHANNEL_REGISTERS,
         memory: Range::new(CHANNEL_MEMORY, CHANNEL_END - CHANNEL_MEMORY),
         interrupt: CHANNEL_INTID,
+    },
+    mailbox: Mailbox {
+        registers: MAILBOX_REGISTERS,
+        memory: MAILBOX_MEMORY,
+        interrupt: MAILBOX_INTID,
     },
     entry_align: 4,
     rules: &[],

@@ -14,9 +14,9 @@
 
 use super::{
     Controls, Kick, PLATFORM, Platform, Serial, Stage2, Stage2Purpose, Starter, Vcpu, acknowledge,
-    answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending, memory_used,
-    power_off, power_result, publish_code, relax, route_console, shared, stop_cpu, time,
-    vcpu_named, wait, zero,
+    answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending, memory_used, peek,
+    poke, poke32, power_off, power_result, publish_code, relax, route_console, shared, stop_cpu,
+    time, vcpu_named, wait, zero,
 };
 use crate::cpu::Cpu;
 use crate::exit::{Call, Exit, MemoryAccess, PortAccess, PowerAnswer, RegisterAccess};
@@ -81,6 +81,8 @@ mod clock {
     const _: fn() -> u64 = time::now;
     /// Ticks that so many nanoseconds last, rounded down.
     const _: fn(u64) -> u64 = time::ticks;
+    /// Ticks of a second.
+    const _: fn() -> u64 = time::frequency;
     /// Says on the console what was measured of time, if anything had to be.
     const _: fn() = time::tell;
     /// [`Interrupt::Deadline`] comes to this CPU at that time, unless one is armed that comes
@@ -99,6 +101,13 @@ mod memory {
     const _: fn(HostPhys, &[u8]) = copy;
     /// Writes what caches hold of a range back to memory. Changes no value.
     const _: fn(HostPhys, usize) = clean;
+    /// Loads the eight bytes at a multiple of eight at once, whether or not a guest wrote them with
+    /// its caches on.
+    const _: fn(HostPhys) -> u64 = peek;
+    /// Stores eight bytes at once, and cleans them in the same way.
+    const _: fn(HostPhys, u64) = poke;
+    /// Stores the four bytes at a multiple of four in the same way.
+    const _: fn(HostPhys, u32) = poke32;
     /// Every CPU fetches instructions that were copied before this call anew.
     const _: fn() = publish_code;
     /// CRC-32C of bytes, continuing another one's.

@@ -4,6 +4,7 @@
 //! in the FADT, and in the DSDT how to switch off, the devices, and the channels.
 //! There is no PCI bus, so no MCFG.
 
+use abi::mailbox::ring::MEMORY_LEN;
 use abi::platform::{CHANNEL_REGISTERS_STRIDE, pc};
 use acpi_tables::Aml;
 use acpi_tables::aml::{
@@ -137,6 +138,9 @@ fn dsdt(manifest: &Manifest, row: usize, partition: &Partition) -> Sdt {
         ));
     }
     devices.extend(channels(manifest, row));
+    if manifest.partitions().get(row).is_some_and(|partition| partition.mailbox.is_some()) {
+        devices.extend(mailbox());
+    }
     aml.extend(Scope::raw(Path::new("_SB_"), devices));
     let mut dsdt = Sdt::new(*b"DSDT", HEADER, 2, OEM, OEM_TABLE, OEM_REVISION);
     dsdt.append_slice(&aml);
@@ -174,6 +178,17 @@ fn device(node: &str, identifier: &str, name: &str, resources: ResourceTemplate)
     )
     .to_aml_bytes(&mut aml);
     aml
+}
+
+/// The mailbox: the register page, the shared memory, its interrupt.
+fn mailbox() -> Vec<u8> {
+    let low = |address: u64| u32::try_from(address).unwrap_or(0);
+    let registers =
+        Memory32Fixed::new(true, low(pc::MAILBOX_REGISTERS), low(CHANNEL_REGISTERS_STRIDE));
+    let memory = Memory32Fixed::new(true, low(pc::MAILBOX_MEMORY), MEMORY_LEN);
+    let interrupt = Interrupt::new(true, true, false, false, pc::MAILBOX_GSI);
+    let resources = ResourceTemplate::new(vec![&registers, &memory, &interrupt]);
+    device("MBOX", pc::MAILBOX_HID, "mailbox", resources)
 }
 
 /// A device for each channel: the register page, the shared memory, the bell;

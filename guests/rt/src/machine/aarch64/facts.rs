@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a guest asks its device tree: memory, CPUs, command line, channels.
+//! What a guest asks its device tree: memory, CPUs, command line, channels, mailbox.
 
 use super::boot::tree_bytes;
 use super::mmio::channel_window;
 use crate::Boot;
 use crate::channel::{Channel, Channels};
+use crate::mailbox::Mailbox;
 use abi::platform;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
@@ -43,6 +44,16 @@ impl Facts {
         let chosen = self.0.find_node("/chosen");
         let property = chosen.and_then(|node| node.property("bootargs"));
         property.and_then(|property| property.value_as::<&str>().ok()).unwrap_or("")
+    }
+
+    /// The mailbox, if the partition has one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Mailbox> {
+        let node = self.0.root().children().find(|node| {
+            node.compatible().is_some_and(|mut all| all.any(|one| one == "bulkhead,mailbox"))
+        })?;
+        let window = |index| reg(node, index).and_then(|(base, size)| channel_window(base, size));
+        Mailbox::attach(window(0)?, window(1)?)
     }
 
     /// Every channel, in the order of the tree.

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a guest asks its platform: memory, CPUs, command line, channels. The
-//! first three come from PVH's start information and the MADT. A channel is a
+//! What a guest asks its platform: memory, CPUs, command line, channels, mailbox.
+//! The first three come from PVH's start information and the MADT. A channel is a
 //! device of the DSDT, and is recognised by its bytes, for a guest this small
-//! has no interpreter: `BULK0001`, then two Memory32Fixed and an Interrupt.
+//! has no interpreter: `BULK0001`, then two Memory32Fixed and an Interrupt. The
+//! mailbox is the same behind `BULK0002`.
 //! Manual: Xen, "x86/HVM direct boot ABI"; ACPI specification, "ACPI Software
 //! Programming Model", "Resource Data Types for ACPI".
 
 use super::apic;
-use super::mmio::channel_window;
+use super::mmio::{Registers, channel_window};
 use crate::Boot;
 use crate::channel::{Channel, Channels};
+use crate::mailbox::Mailbox;
 use abi::platform::pc;
 
 const MAGIC: u32 = 0x336e_c578;
@@ -24,6 +26,8 @@ const LINE: usize = 4096;
 const TABLE: u32 = 0x10_0000;
 /// The _HID of a channel.
 const CHANNEL: &[u8] = pc::CHANNEL_HID.as_bytes();
+/// The _HID of the mailbox.
+const MAILBOX: &[u8] = b"BULK0002";
 
 /// The start information.
 #[derive(Clone, Copy)]
@@ -78,8 +82,7 @@ impl Facts {
     #[must_use]
     pub fn channels(&self) -> Channels {
         let mut found = Channels::new();
-        let dsdt = self.table(b"FACP").map_or(0, |fadt| number(fadt, 40, 4));
-        let mut rest = table_at(dsdt).unwrap_or(&[]);
+        let mut rest = self.dsdt();
         while let Some(at) = position(rest, CHANNEL) {
             rest = &rest[at + CHANNEL.len()..];
             let device = &rest[..position(rest, CHANNEL).unwrap_or(rest.len())];
@@ -88,6 +91,22 @@ impl Facts {
             }
         }
         found
+    }
+
+    /// The mailbox, if the partition has one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Mailbox> {
+        let dsdt = self.dsdt();
+        let device = dsdt.get(position(dsdt, MAILBOX)?..)?;
+        let (end, registers) = memory(device, 0)?;
+        let (_, shared) = memory(device, end)?;
+        Mailbox::attach(registers, shared)
+    }
+
+    /// The table of the devices.
+    fn dsdt(&self) -> &'static [u8] {
+        let dsdt = self.table(b"FACP").map_or(0, |fadt| number(fadt, 40, 4));
+        table_at(dsdt).unwrap_or(&[])
     }
 
     /// The ACPI table with this signature.
@@ -111,18 +130,20 @@ fn table_at(address: u64) -> Option<&'static [u8]> {
 
 /// A channel's device, from behind its _HID on.
 fn channel(device: &'static [u8]) -> Option<Channel> {
-    // Memory32Fixed: 0x86, length 9, writable or not, base, bytes. Interrupt: 0x89, length 6, flags, count, number.
-    let memory = |from: usize| {
-        let tail = device.get(from..)?;
-        let at = from + position(tail, &[0x86, 9, 0])?;
-        Some((at + 12, channel_window(number(device, at + 4, 4), number(device, at + 8, 4))?))
-    };
-    let (end, registers) = memory(0)?;
-    let (end, shared) = memory(end)?;
+    let (end, registers) = memory(device, 0)?;
+    let (end, shared) = memory(device, end)?;
+    // Interrupt: 0x89, length 6, flags, count, number.
     let interrupt = device.get(end..)?;
     let line = number(interrupt, position(interrupt, &[0x89, 6, 0])? + 5, 4);
     let intid = apic::line(u32::try_from(line).ok()?);
     Some(Channel::new(name(device)?, registers, shared, intid))
+}
+
+/// The next window among a device's resources, and where they go on.
+/// Memory32Fixed: 0x86, length 9, writable or not, base, bytes.
+fn memory(device: &'static [u8], from: usize) -> Option<(usize, Registers)> {
+    let at = from + position(device.get(from..)?, &[0x86, 9, 0])?;
+    Some((at + 12, channel_window(number(device, at + 4, 4), number(device, at + 8, 4))?))
 }
 
 /// The string of the device's _UID.

@@ -25,7 +25,7 @@ mod tree;
 use tree::Found;
 
 /// Pages of each stack.
-const STACK_PAGES: usize = 4;
+const STACK_PAGES: usize = 8;
 /// Pages of the heap.
 const HEAP_PAGES: usize = 48;
 /// Where head.s keeps the record, and its magic.

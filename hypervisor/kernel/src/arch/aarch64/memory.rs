@@ -102,6 +102,32 @@ pub fn clean(host: HostPhys, len: usize) {
     pieces(host, len, &mut |at, _, len| clean_mapped(at, len));
 }
 
+/// Reads the eight bytes at a multiple of eight, at once, of memory that a guest may write meanwhile,
+/// with its caches on or off.
+#[must_use]
+pub fn peek(host: HostPhys) -> u64 {
+    clean(host, 8);
+    read(host).unwrap_or(0)
+}
+
+/// Writes the eight bytes at a multiple of eight, at once, to memory.
+pub fn poke(host: HostPhys, value: u64) {
+    pieces(host, 8, &mut |at, _, len| {
+        // SAFETY: the window maps these bytes, and they are aligned.
+        unsafe { at.cast::<u64>().write_volatile(value) }
+        clean_mapped(at, len);
+    });
+}
+
+/// Writes the four bytes at a multiple of four, at once, to memory.
+pub fn poke32(host: HostPhys, value: u32) {
+    pieces(host, 4, &mut |at, _, len| {
+        // SAFETY: the window maps these bytes, and they are aligned.
+        unsafe { at.cast::<u32>().write_volatile(value) }
+        clean_mapped(at, len);
+    });
+}
+
 /// Instructions that were copied are fetched anew by every CPU.
 pub fn publish_code() {
     dsb_sy();

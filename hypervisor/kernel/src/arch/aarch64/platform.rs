@@ -16,8 +16,9 @@ use crate::run::Next;
 use crate::terminal::Terminal;
 use abi::platform::{
     CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, FLASH_SIZE, GICD, GICD_SIZE, GICR, GICR_STRIDE,
-    GPIO, GPIO_SIZE, UART, UART_INTID, UART_SIZE,
+    GPIO, GPIO_SIZE, MAILBOX_REGISTERS, UART, UART_INTID, UART_SIZE,
 };
+use abi::range::PAGE;
 use devices::Size;
 use devices::pl011::{Pl011, Sink};
 use devices::vgic::{self, Outcome, SgiRegister, Vgic};
@@ -159,6 +160,11 @@ impl Platform {
                     0
                 }
             });
+        }
+        if let (Some(mailbox), offset @ 0..PAGE) =
+            (partition.mailbox(), address.wrapping_sub(MAILBOX_REGISTERS))
+        {
+            return Ok(mailbox.access(offset, direction, partition));
         }
         let gpio = address.wrapping_sub(GPIO) < GPIO_SIZE;
         match self.flash {

@@ -21,6 +21,12 @@ pub fn ticks(nanoseconds: u64) -> u64 {
     whole + nanoseconds % 1_000_000_000 * frequency / 1_000_000_000
 }
 
+/// Ticks of a second.
+#[must_use]
+pub fn frequency() -> u64 {
+    CNTFRQ_EL0.get()
+}
+
 /// Nothing: the firmware tells the counter's frequency.
 pub fn tell() {}
 

@@ -111,6 +111,23 @@ pub fn clean(host: HostPhys, len: usize) {
     });
 }
 
+/// Reads eight bytes at once, as a guest wrote them.
+#[must_use]
+pub fn peek(host: HostPhys) -> u64 {
+    let bytes = Machine::current().cached(host, 8);
+    u64::from_le_bytes(bytes.try_into().unwrap_or_default())
+}
+
+/// Writes eight bytes at once, to memory.
+pub fn poke(host: HostPhys, value: u64) {
+    copy(host, &value.to_le_bytes());
+}
+
+/// Writes four bytes at once, to memory.
+pub fn poke32(host: HostPhys, value: u32) {
+    copy(host, &value.to_le_bytes());
+}
+
 /// Instructions that were copied are fetched anew by every CPU.
 pub fn publish_code() {
     Machine::current().with(|state| state.log(Event::Published));

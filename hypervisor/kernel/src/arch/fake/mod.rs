@@ -21,7 +21,7 @@ mod vcpu;
 
 pub use events::{Event, Reply, Stopped};
 pub use machine::{Machine, Starter};
-pub use memory::{GARBAGE, clean, copy, crc32c, publish_code, zero};
+pub use memory::{GARBAGE, clean, copy, crc32c, peek, poke, poke32, publish_code, zero};
 pub use platform::{Platform, device};
 pub use serial::Serial;
 pub use stage2::{Controls, Stage2, Stage2Purpose};

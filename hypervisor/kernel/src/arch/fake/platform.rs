@@ -12,6 +12,7 @@ use crate::fault::GuestFault;
 use crate::partition::Partition;
 use crate::run::Next;
 use crate::terminal::Terminal;
+use abi::platform::virt::MAILBOX_REGISTERS;
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 
@@ -89,6 +90,11 @@ impl Platform {
                     0
                 }
             });
+        }
+        if let (Some(mailbox), offset @ 0..CHANNEL_PAGE) =
+            (partition.mailbox(), address.wrapping_sub(MAILBOX_REGISTERS))
+        {
+            return Ok(mailbox.access(offset, access.direction, partition));
         }
         match (address, access.direction) {
             (device::TERMINAL, Direction::Write(value)) => {

@@ -23,6 +23,12 @@ pub fn ticks(nanoseconds: u64) -> u64 {
 /// Nothing is measured here.
 pub fn tell() {}
 
+/// Ticks of a second.
+#[must_use]
+pub fn frequency() -> u64 {
+    1_000_000_000 / TICK_NS
+}
+
 /// Interrupts this CPU at `deadline`, unless it is to be interrupted earlier.
 pub fn arm(deadline: u64) {
     let cpu = cpu_number();

@@ -24,7 +24,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use paging::{HostPhys, Kind, PAGE, Rights};
 
 /// Pages of each stack.
-const STACK_PAGES: usize = 4;
+const STACK_PAGES: usize = 8;
 /// Pages of the heap.
 const HEAP_PAGES: usize = 48;
 /// Where CPUs start: a page below 1 MiB, below every firmware's own data there.

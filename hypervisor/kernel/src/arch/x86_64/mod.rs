@@ -29,7 +29,7 @@ pub use apic::{Kick, acknowledge, interrupt_pending, route_console};
 pub use boot::Starter;
 pub use calls::{answer as answer_call, power_result, vcpu_named};
 pub use map::used as memory_used;
-pub use memory::{clean, copy, crc32c, publish_code, zero};
+pub use memory::{clean, copy, crc32c, peek, poke, poke32, publish_code, zero};
 pub use platform::Platform;
 pub use serial::Serial;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};

@@ -15,7 +15,10 @@ use crate::partition::{End, Partition};
 use crate::run::Next;
 use crate::terminal::Terminal;
 use abi::platform::CHANNEL_REGISTERS_STRIDE;
-use abi::platform::pc::{CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC};
+use abi::platform::pc::{
+    CHANNEL_REGISTERS, COM1, IO_APIC, IO_APIC_SIZE, LOCAL_APIC, MAILBOX_REGISTERS,
+};
+use abi::range::PAGE;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use devices::apic::{Effect, LocalApic, PAGE_SIZE, Posted};
@@ -136,6 +139,11 @@ impl Platform {
                     0
                 }
             };
+        }
+        if let (Some(mailbox), offset @ 0..PAGE) =
+            (partition.mailbox(), address.wrapping_sub(MAILBOX_REGISTERS))
+        {
+            return mailbox.access(offset, access.direction, partition);
         }
         let place = address.wrapping_sub(CHANNEL_REGISTERS) / CHANNEL_REGISTERS_STRIDE;
         let port = partition.channels.iter().find(|port| {

@@ -33,7 +33,8 @@ pub fn now() -> u64 {
 
 /// Ticks in a second.
 #[inline]
-pub(super) fn frequency() -> u64 {
+#[must_use]
+pub fn frequency() -> u64 {
     FREQUENCY.load(Ordering::Relaxed)
 }
 

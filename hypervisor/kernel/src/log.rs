@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What happened in this machine, the newest events of it. Readers ask by
+//! number and learn how many they missed; nobody waits for them.
+
+use crate::MAILBOX;
+use crate::arch::{self, time};
+use crate::bell::Wish;
+use crate::mailbox::nanoseconds;
+use abi::mailbox::event::{Event, Kind};
+use abi::records::{U16, U32, U64};
+
+/// Events that are kept.
+const KEPT: usize = 64;
+
+/// The log.
+#[derive(Debug)]
+pub struct Log {
+    events: [Event; KEPT],
+    /// Events so far.
+    count: u64,
+}
+
+impl Log {
+    /// In which nothing happened yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        const NONE: Event = Event {
+            place: U32::new(0),
+            kind: U16::new(0),
+            partition: U16::new(0),
+            number: U64::new(0),
+            time_ns: U64::new(0),
+            lost: U32::new(0),
+            code: U32::new(0),
+            first: U64::new(0),
+            second: U64::new(0),
+            reserved: [U64::new(0); 2],
+        };
+        Self { events: [NONE; KEPT], count: 0 }
+    }
+
+    /// Number that the next event will have.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.count + 1
+    }
+
+    /// The first event from a number on, and how many before it are lost.
+    #[must_use]
+    pub fn from(&self, number: u64) -> Option<(Event, u64)> {
+        let first = self.next().saturating_sub(KEPT as u64).max(1);
+        let number = number.max(1);
+        let found = number.max(first);
+        if found > self.count {
+            return None;
+        }
+        let event = self.events.get(found as usize % KEPT)?;
+        Some((*event, found - number))
+    }
+
+    fn push(&mut self, event: Event) {
+        self.count += 1;
+        if let Some(place) = self.events.get_mut(self.count as usize % KEPT) {
+            *place = Event { number: self.count.into(), ..event };
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Something happened: it is written down, and who has a mailbox looks at it.
+#[inline(always)]
+pub fn tell(kind: Kind, partition: Option<usize>, code: u32, first: u64, second: u64) {
+    if MAILBOX {
+        write_down(kind, partition, code, first, second);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_down(kind: Kind, partition: Option<usize>, code: u32, first: u64, second: u64) {
+    let row = partition.and_then(|row| u16::try_from(row).ok());
+    let event = Event {
+        time_ns: nanoseconds(time::now()).into(),
+        code: code.into(),
+        first: first.into(),
+        second: second.into(),
+        ..Event::new(kind, row)
+    };
+    let shared = arch::shared();
+    shared.log.lock().push(event);
+    for partition in shared.partitions() {
+        if partition.mailbox().is_some() {
+            partition.ring(1, Wish::MAILBOX);
+        }
+    }
+}

@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The mailbox: what a partition, or the host at the serial line, may see and
+//! steer of the machine. The protocol is `abi`'s; here are its pages and what
+//! its orders do.
+//!
+//! vCPU 0's CPU serves a partition's mailbox, one request in a turn of its loop,
+//! so that no request keeps interrupts masked for long. Nobody else touches the
+//! page. The lock is that of the counts; under it a life's or the log's may be
+//! taken, never both, and never another mailbox's.
+
+use crate::arch::{self, Vcpu, time};
+use crate::bell::Wish;
+use crate::exit::Direction;
+use crate::log;
+use crate::partition::Partition;
+use abi::bundle::label;
+use abi::mailbox::answer::Answer;
+use abi::mailbox::body::{
+    self, Changed, Counters, Hello, List, Machine, ROWS, Row, Statistics, Subscribed, Written,
+};
+use abi::mailbox::event::{Kind, KindSet};
+use abi::mailbox::request::{Order, Topic};
+use abi::mailbox::rights::{Asker, MACHINE, Rights};
+use abi::mailbox::ring::{self, Found, Words};
+use abi::mailbox::server::{Backend, serve};
+use abi::mailbox::state::{State, Step};
+use abi::mailbox::{Code, Failure, Message, OWN, VERSION};
+use abi::platform::channel as register;
+use abi::records::Name;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use paging::HostPhys;
+use spin::Mutex;
+
+/// What the mailbox tells of the machine.
+#[derive(Debug)]
+pub struct Facts {
+    /// Board that the manifest was written for.
+    pub board: Name,
+    /// CPUs.
+    pub cpus: u32,
+    /// Bytes of RAM.
+    pub memory: u64,
+}
+
+impl Facts {
+    /// Keeps them for the mailbox.
+    pub fn keep(board: &str, cpus: usize, memory: u64) {
+        arch::shared().facts.call_once(|| Self { board: label(board), cpus: cpus as u32, memory });
+    }
+}
+
+/// Events told in one turn.
+const EVENTS_AT_ONCE: usize = 4;
+
+/// A partition's mailbox.
+#[derive(Debug)]
+pub struct Mailbox {
+    memory: Memory,
+    asker: Asker,
+    line: Mutex<Line>,
+    mask: AtomicU32,
+    status: AtomicU32,
+    requests: AtomicU64,
+    denied: AtomicU64,
+}
+
+/// How far it is.
+#[derive(Debug)]
+struct Line {
+    server: ring::Server,
+    feed: Feed,
+}
+
+/// Which events are wanted, and the next one to tell.
+#[derive(Debug)]
+struct Feed {
+    kinds: KindSet,
+    next: u64,
+}
+
+impl Feed {
+    /// None is wanted.
+    const NONE: Self = Self { kinds: KindSet::empty(), next: 1 };
+}
+
+/// The shared page, by the hypervisor's hand.
+#[derive(Clone, Copy, Debug)]
+struct Memory(HostPhys);
+
+impl Memory {
+    fn at(&self, offset: u32) -> Option<HostPhys> {
+        self.0.checked_add(offset.into()).filter(|_| offset < ring::MEMORY_LEN)
+    }
+}
+
+impl Words for Memory {
+    fn load(&self, offset: u32) -> [u8; 8] {
+        self.at(offset & !7).map_or(0, arch::peek).to_le_bytes()
+    }
+
+    fn store(&self, offset: u32, bytes: [u8; 8]) {
+        if let Some(host) = self.at(offset & !7) {
+            arch::poke(host, u64::from_le_bytes(bytes));
+        }
+    }
+
+    fn count(&self, offset: u32) -> u32 {
+        (u64::from_le_bytes(self.load(offset)) >> (offset & 4) * 8) as u32
+    }
+
+    fn set_count(&self, offset: u32, count: u32) {
+        if let Some(host) = self.at(offset & !3) {
+            arch::poke32(host, count);
+        }
+    }
+
+    fn barrier(&self) {
+        core::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+impl Mailbox {
+    /// The mailbox of a partition, in memory that was placed for it.
+    #[must_use]
+    pub const fn new(index: usize, memory: HostPhys, rights: Rights) -> Self {
+        Self {
+            memory: Memory(memory),
+            asker: Asker { own: Some(index), rights },
+            line: Mutex::new(Line { server: ring::Server::NEW, feed: Feed::NONE }),
+            mask: AtomicU32::new(1),
+            status: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+        }
+    }
+
+    /// The partition starts afresh, on vCPU 0's CPU.
+    pub fn reset(&self) {
+        arch::zero(self.memory.0, ring::MEMORY_LEN as usize);
+        let next = arch::shared().log.lock().next();
+        *self.line.lock() =
+            Line { server: ring::Server::begin(&self.memory), feed: Feed { next, ..Feed::NONE } };
+        self.mask.store(1, Ordering::Relaxed);
+        self.status.store(0, Ordering::Relaxed);
+    }
+
+    /// An access to a register; what a read gives.
+    pub fn access(&self, offset: u64, direction: Direction, partition: &Partition) -> u64 {
+        match (offset, direction) {
+            (register::MASK, Direction::Read) => return self.mask.load(Ordering::Relaxed).into(),
+            (register::STATUS, Direction::Read) => {
+                return self.status.swap(0, Ordering::AcqRel).into();
+            }
+            (register::SIZE, Direction::Read) => return ring::MEMORY_LEN.into(),
+            (register::MASK, Direction::Write(value)) => {
+                self.mask.store(value as u32 & 1, Ordering::Relaxed);
+            }
+            (register::DOORBELL, Direction::Write(_)) => partition.ring(1, Wish::MAILBOX),
+            _ => {}
+        }
+        0
+    }
+
+    /// Tells some events and answers a request, on vCPU 0's CPU.
+    #[inline(never)]
+    pub fn serve(&self, vcpu: &mut Vcpu, partition: &Partition) {
+        let mut line = self.line.lock();
+        let mut more = self.tell(&mut line);
+        let mut came = more;
+        if let Found::Request(bytes) = line.server.next(&self.memory) {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let answer = serve(&bytes, &self.asker, &mut Desk { feed: Some(&mut line.feed) });
+            line.server.answer(&self.memory, &answer);
+            (came, more) = (true, true);
+        }
+        drop(line);
+        if came {
+            // Release: what was written to the page comes before the status.
+            self.status.store(1, Ordering::Release);
+            if self.mask.load(Ordering::Relaxed) != 0 {
+                partition.platform.pulse(arch::PLATFORM.mailbox.interrupt, vcpu, partition);
+            }
+        }
+        if more {
+            partition.ring(1, Wish::MAILBOX);
+        }
+    }
+
+    /// Tells the next events; whether it told one.
+    fn tell(&self, line: &mut Line) -> bool {
+        let Line { server, feed } = line;
+        let mut told = false;
+        for _ in 0..EVENTS_AT_ONCE {
+            let found = arch::shared().log.lock().from(feed.next);
+            let Some((mut event, lost)) = found else { break };
+            feed.next = event.number.get() + 1;
+            let about = about(&event);
+            let wanted = event.known().is_some_and(|kind| feed.kinds.has(kind));
+            // To be asked to end concerns nobody else.
+            let private = event.known() == Some(Kind::StopRequested);
+            if wanted && self.asker.sees(about) && (!private || self.asker.own == Some(about)) {
+                event.lost = (lost as u32).into();
+                server.tell(&self.memory, &event);
+                told = true;
+            }
+        }
+        told
+    }
+
+    /// A request was denied: every so often an event says so.
+    fn deny(&self) -> bool {
+        let denied = self.denied.fetch_add(1, Ordering::Relaxed);
+        denied.is_multiple_of(1024)
+    }
+}
+
+/// Whom an event is about.
+fn about(event: &abi::mailbox::event::Event) -> usize {
+    match event.partition.get() {
+        abi::mailbox::NOBODY => MACHINE,
+        row => row.into(),
+    }
+}
+
+/// What stands behind the server.
+struct Desk<'a> {
+    /// The asker's events; none for the host.
+    feed: Option<&'a mut Feed>,
+}
+
+/// Answers a request of the host at the serial line, who may do everything.
+#[must_use]
+pub fn serve_host(bytes: &[u8]) -> Answer {
+    serve(bytes, &Asker { own: None, rights: Rights::all() }, &mut Desk { feed: None })
+}
+
+fn partition(row: usize) -> Option<&'static Partition> {
+    arch::shared().partitions().get(row).copied()
+}
+
+/// Nanoseconds that ticks last.
+#[must_use]
+pub fn nanoseconds(ticks: u64) -> u64 {
+    let frequency = time::frequency().max(1);
+    let rest = ticks % frequency * 1_000_000_000 / frequency;
+    (ticks / frequency).wrapping_mul(1_000_000_000).wrapping_add(rest)
+}
+
+impl Backend for Desk<'_> {
+    fn partitions(&self) -> usize {
+        arch::shared().partitions().len()
+    }
+
+    fn vcpus(&self, row: usize) -> usize {
+        partition(row).map_or(0, |partition| partition.bells.len())
+    }
+
+    fn state(&self, row: usize) -> State {
+        partition(row).map_or(State::Failed, Partition::state)
+    }
+
+    fn denied(&mut self, asker: &Asker, message: Message, member: usize) {
+        arch::shared().denied.fetch_add(1, Ordering::Relaxed);
+        let Some(own) = asker.own else { return };
+        let mailbox = partition(own).and_then(Partition::mailbox);
+        if mailbox.is_some_and(Mailbox::deny) {
+            log::tell(Kind::Denied, Some(own), message as u32, 1, member as u64);
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        order: &Order,
+        member: usize,
+        asker: &Asker,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
+        match order {
+            Order::Hello => answer.put(&hello(asker)),
+            Order::Machine => answer.put(&machine()),
+            Order::List(first) => answer.put(&list(*first, asker)),
+            Order::Log(first) => answer.put(&log(*first, asker)),
+            Order::Subscribe(kinds) => {
+                let feed = self.feed.as_mut().ok_or(Failure::new(Code::Unsupported))?;
+                feed.kinds = *kinds;
+                answer.put(&Subscribed { kinds: kinds.bits().into(), next: feed.next.into() });
+            }
+            Order::PowerOff => power_off(),
+            Order::Reboot => return Err(Failure::new(Code::Unsupported)),
+            _ => {
+                let partition = partition(member).ok_or(Failure::new(Code::Nothing))?;
+                about_one(order, partition, asker, answer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of one partition.
+fn about_one(
+    order: &Order,
+    partition: &'static Partition,
+    asker: &Asker,
+    answer: &mut Answer,
+) -> Result<(), Failure> {
+    let step = match order {
+        Order::Partition => {
+            answer.put(&details(partition, asker));
+            return Ok(());
+        }
+        Order::Statistics => {
+            answer.put(&statistics(partition));
+            return Ok(());
+        }
+        Order::Vcpu(vcpu, Topic::Counters) => {
+            answer.put(&counters(partition, (*vcpu).into()));
+            return Ok(());
+        }
+        Order::ConsoleWrite(count, data) => {
+            for byte in data.get(..*count).unwrap_or(&[]) {
+                partition.platform.typed(*byte, partition);
+            }
+            let count = (*count as u32).into();
+            answer.put(&Written { count, reserved: 0.into() });
+            return Ok(());
+        }
+        Order::WatchdogArm(period) => {
+            let period = time::ticks(*period);
+            let mut armed = false;
+            partition.change_watchdog(&mut |watchdog, now| armed = watchdog.arm(period, now));
+            if !armed {
+                const FIRST: u32 = abi::mailbox::HEAD_LEN as u32;
+                return Err(Failure::with(Code::Argument, FIRST));
+            }
+            None
+        }
+        Order::WatchdogKick => {
+            partition.change_watchdog(&mut |watchdog, now| watchdog.kick(now));
+            None
+        }
+        Order::WatchdogDisarm => {
+            partition.change_watchdog(&mut |watchdog, now| watchdog.disarm(now));
+            None
+        }
+        Order::Stop(within) => {
+            if partition.ask_stop(time::ticks(*within))? == State::Stopping {
+                log::tell(Kind::StopRequested, Some(partition.index), 0, *within, 0);
+            }
+            None
+        }
+        Order::Start => Some(Step::Start),
+        Order::Kill => Some(Step::Kill),
+        Order::Restart => Some(Step::Restart),
+        Order::Pause => Some(Step::Pause),
+        Order::Resume => Some(Step::Resume),
+        Order::Fault(..) | Order::ConsoleRead(_) => return Err(Failure::new(Code::Nothing)),
+        _ => return Err(Failure::new(Code::Unsupported)),
+    };
+    if let Some(step) = step {
+        let state = partition.ask(step)?;
+        match (step, state) {
+            (Step::Pause, _) => log::tell(Kind::Paused, Some(partition.index), 0, 0, 0),
+            (Step::Resume, _) => log::tell(Kind::Resumed, Some(partition.index), 0, 0, 0),
+            _ => {}
+        }
+    }
+    let life = partition.life();
+    answer.put(&Changed {
+        state: life.state().number().into(),
+        reserved: 0.into(),
+        restarts: life.restarts().into(),
+    });
+    Ok(())
+}
+
+fn hello(asker: &Asker) -> Hello {
+    Hello {
+        version: VERSION.into(),
+        own: asker.own.map_or(OWN, |own| own as u16).into(),
+        partitions: (arch::shared().partitions().len() as u16).into(),
+        last_message: Message::PowerOff.number().into(),
+        rights: asker.rights.over(MACHINE).bits().into(),
+        next_event: arch::shared().log.lock().next().into(),
+        release: label(env!("CARGO_PKG_VERSION")),
+        ..Hello::default()
+    }
+}
+
+fn machine() -> Machine {
+    let shared = arch::shared();
+    let mut answer = Machine {
+        arch: arch::PLATFORM.arch,
+        partitions: (shared.partitions().len() as u32).into(),
+        uptime_ns: nanoseconds(time::now()).into(),
+        clock_hz: time::frequency().into(),
+        denied: shared.denied.load(Ordering::Relaxed).into(),
+        ..Machine::default()
+    };
+    if let Some(facts) = shared.facts.get() {
+        answer.board = facts.board;
+        answer.cpus = facts.cpus.into();
+        answer.memory = facts.memory.into();
+    }
+    answer
+}
+
+fn list(first: u16, asker: &Asker) -> List {
+    let partitions = arch::shared().partitions();
+    let total = partitions.len();
+    let mut list = List { total: (total as u32).into(), ..List::default() };
+    let rest = partitions.get(usize::from(first)..).unwrap_or(&[]);
+    let mut count = 0_u32;
+    for (place, partition) in list.rows.iter_mut().zip(rest) {
+        *place = Row {
+            name: label(partition.name),
+            index: (partition.index as u16).into(),
+            rights: asker.rights.over(partition.index).bits().into(),
+            ..Row::default()
+        };
+        if asker.sees(partition.index) {
+            let life = partition.life();
+            place.state = life.state().number().into();
+            place.vcpus = (partition.bells.len() as u16).into();
+            place.restarts = life.restarts().into();
+        }
+        count += 1;
+    }
+    list.count = count.into();
+    let next = if rest.len() > ROWS { u32::from(first) + count } else { 0 };
+    list.next = next.into();
+    list
+}
+
+fn details(partition: &Partition, asker: &Asker) -> body::Partition {
+    let (life, policy) = (partition.life(), &partition.policy);
+    let now = time::now();
+    let (started, ended) = life.times();
+    let watchdog = life.watchdog();
+    let left = |until: u64| nanoseconds(until.saturating_sub(now));
+    let backoff = life.deadline().filter(|_| life.state() == State::Backoff);
+    let restarts_left = match policy.on {
+        0 => 0,
+        _ => life.restarts_left(policy, now) as u32,
+    };
+    let flags = u16::from(partition.start.manual) | u16::from(watchdog.period().is_some()) << 1;
+    let mut answer = body::Partition {
+        name: label(partition.name),
+        index: (partition.index as u16).into(),
+        state: life.state().number().into(),
+        rights: asker.rights.over(partition.index).bits().into(),
+        vcpus: (partition.bells.len() as u16).into(),
+        restarts: life.restarts().into(),
+        why: life.why().map_or(0, |why| why.number()).into(),
+        flags: flags.into(),
+        memory: partition.memory.iter().map(|memory| memory.size).sum::<u64>().into(),
+        started_ns: nanoseconds(started).into(),
+        ended_ns: nanoseconds(ended).into(),
+        watchdog_ns: nanoseconds(watchdog.period().unwrap_or(0)).into(),
+        watchdog_left_ns: watchdog.deadline().map_or(0, left).into(),
+        restarts_left: restarts_left.into(),
+        restart_on: policy.on.into(),
+        backoff_left_ns: backoff.map_or(0, left).into(),
+        denied: own_denied(partition).into(),
+        ..body::Partition::default()
+    };
+    for (place, bell) in answer.cpus.iter_mut().zip(&partition.bells) {
+        *place = bell.cpu().into();
+    }
+    answer
+}
+
+fn own_denied(partition: &Partition) -> u64 {
+    partition.mailbox().map_or(0, |mailbox| mailbox.denied.load(Ordering::Relaxed))
+}
+
+fn statistics(partition: &Partition) -> Statistics {
+    let on = partition.counters.iter().map(|counters| counters.on().0).sum();
+    let exits = partition.counters.iter().map(crate::statistics::Counters::all_exits).sum::<u64>();
+    let requests = partition.mailbox();
+    let requests = requests.map_or(0, |mailbox| mailbox.requests.load(Ordering::Relaxed));
+    Statistics {
+        time_ns: nanoseconds(time::now()).into(),
+        cpu_ns: nanoseconds(on).into(),
+        exits: exits.into(),
+        requests: requests.into(),
+        denied: own_denied(partition).into(),
+        restarts: u64::from(partition.life().restarts()).into(),
+        ..Statistics::default()
+    }
+}
+
+fn counters(partition: &Partition, vcpu: usize) -> Counters {
+    let mut answer = Counters { time_ns: nanoseconds(time::now()).into(), ..Counters::default() };
+    if let (Some(counters), Some(bell)) = (partition.counters.get(vcpu), partition.bells.get(vcpu))
+    {
+        let (on, is_on) = counters.on();
+        answer.cpu_ns = nanoseconds(on).into();
+        answer.place = (u64::from(bell.cpu()) | u64::from(is_on) << 32).into();
+        for (reason, place) in answer.exits.iter_mut().enumerate() {
+            *place = counters.exits(reason).into();
+        }
+    }
+    answer
+}
+
+/// Events from a number on, as far as the asker may see them. At most one answer's worth is looked at
+/// for each event that fits, so that a long log of others' events bounds the time.
+fn log(first: u64, asker: &Asker) -> body::Log {
+    let log = arch::shared().log.lock();
+    let mut answer = body::Log::default();
+    let (mut next, mut all_lost, mut count) = (first.max(1), 0, 0_u32);
+    while let Some((event, lost)) = log.from(next) {
+        let Some(place) = answer.events.get_mut(count as usize) else { break };
+        next = event.number.get() + 1;
+        all_lost += lost;
+        if asker.sees(about(&event)) {
+            *place = event;
+            count += 1;
+        }
+    }
+    answer.more = u32::from(log.from(next).is_some()).into();
+    answer.next = next.into();
+    answer.lost = all_lost.into();
+    answer.count = count.into();
+    answer
+}
+
+/// The machine ends, as somebody who may has asked.
+fn power_off() -> ! {
+    crate::console::say_last(format_args!("end: ok"));
+    arch::power_off()
+}
