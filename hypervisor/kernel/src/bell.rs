@@ -17,19 +17,22 @@ bitflags::bitflags! {
         const START = 1 << 2;
         /// Stop, and say so by [`crate::partition::Partition::parked`].
         const STOP = 1 << 3;
-        /// Wipe or fill the partition's memory, as its phase says.
+        /// Wipe or fill the partition's memory, as its state says.
         const WORK = 1 << 4;
         /// The partition's state changed: it is paused or runs again, or its life has a new deadline.
         const STATE = 1 << 5;
         /// Its mailbox has requests, or there are events for it.
         const MAILBOX = 1 << 6;
+        /// Make the guest dump itself.
+        const DUMP = 1 << 7;
     }
 }
 
 impl Wish {
     /// Those that the CPU's loop answers, with the vCPU not entered.
-    pub const CONTROL: Self =
-        Self::START.union(Self::STOP).union(Self::WORK).union(Self::STATE).union(Self::MAILBOX);
+    pub const CONTROL: Self = Self::START.union(Self::STOP).union(Self::WORK).union(Self::RARE);
+    /// Of those, what comes rarely.
+    pub const RARE: Self = Self::STATE.union(Self::MAILBOX).union(Self::DUMP);
 }
 
 /// A vCPU's doorbell word, with what goes with [`Wish::START`]; a cache line of

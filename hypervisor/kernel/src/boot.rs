@@ -13,8 +13,10 @@ use crate::interrupt::move_focus;
 use crate::mailbox::{Facts, Mailbox};
 use crate::partition::{Memory, Partition, Parts, Segment, Start};
 use crate::statistics::Counters;
+use crate::{log, records};
 use abi::bundle::Bundle;
 use abi::machine;
+use abi::mailbox::event::Kind;
 use abi::mailbox::policy::{Otherwise, Policy};
 use abi::placement::{self, Purpose, Request, Reserved};
 use abi::range::Range;
@@ -64,6 +66,7 @@ pub fn boot(mut machine: Machine) -> ! {
     }
     let partitions = build(&bundle, &placed);
     let mut cpus = seat(&machine, &bundle, partitions);
+    records::begin();
     start_others(&mut machine, &mut cpus);
     console::say(format_args!("memory: {} KiB in use", arch::memory_used() >> 10));
     arch::time::tell();
@@ -185,14 +188,7 @@ fn build_one(
                     shared.size,
                     Stage2Purpose::Channel,
                 )?;
-                let interval = time::ticks(channel.interval_ns.get());
-                channels.push(Port::new(
-                    end.registers.get(),
-                    shared.size,
-                    end.interrupt.get(),
-                    side as u32,
-                    interval,
-                ));
+                channels.push(Port::new(channel, row, side, end));
             }
         }
     }
@@ -223,13 +219,15 @@ fn build_one(
 #[inline(never)]
 fn policy(record: &PartitionRecord) -> Policy {
     let watchdog = record.watchdog_ns.get();
+    let reboots = PartitionFlags::from_bits_truncate(record.flags.get())
+        .contains(PartitionFlags::REBOOT_MACHINE);
     Policy {
         on: record.restart_on.get(),
         max: record.restart_max.get() as usize,
         within: time::ticks(record.restart_within_ns.get()),
         backoff: time::ticks(record.restart_backoff_ns.get()),
         uptime: time::ticks(record.restart_uptime_ns.get()),
-        otherwise: Otherwise::Stop,
+        otherwise: if reboots { Otherwise::RebootMachine } else { Otherwise::Stop },
         watchdog: (MAILBOX && watchdog != 0).then(|| time::ticks(watchdog)),
     }
 }
@@ -284,9 +282,11 @@ fn seat(
     for (record, partition) in bundle.partitions().zip(partitions) {
         let trap_idle = record.flags().contains(PartitionFlags::TRAP_IDLE);
         for (index, cpu) in record.cpus().iter().enumerate() {
-            if let Some(slot) = cpus.get_mut(cpu.cpu.get() as usize) {
+            let slot = cpus.get_mut(cpu.cpu.get() as usize);
+            if let (Some(slot), Some(counters)) = (slot, partition.counters.get(index)) {
                 let cpu = slot.get_or_insert_with(|| Box::leak(Box::new(Cpu::new())));
-                cpu.seat(Vcpu::new(index, partition.stage2.controls(index, trap_idle)), partition);
+                let controls = partition.stage2.controls(index, trap_idle);
+                cpu.seat(Vcpu::new(index, controls, counters), partition);
             }
         }
     }
@@ -313,6 +313,8 @@ fn start_others(machine: &mut Machine, cpus: &mut [Option<&'static mut Cpu>]) {
 pub fn panicked(what: fmt::Arguments<'_>) -> ! {
     let cpu = arch::cpu_number();
     console::say_in_panic(format_args!("panic on CPU {cpu}: {what}"));
+    records::panicked(cpu, what);
+    log::tell(Kind::Panic, None, cpu as u32, 0, 0);
     let Some(partitions) = arch::shared().partitions.get() else {
         console::say_last(format_args!("end: failed boot panic on CPU {cpu}"));
         arch::power_off()

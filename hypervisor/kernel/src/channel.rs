@@ -7,8 +7,11 @@
 //! is over, so a sender cannot make a receiver busier than the manifest allows.
 
 use crate::arch::time;
+use crate::log;
 use crate::partition::Partition;
+use abi::mailbox::event::Kind;
 use abi::platform::channel as register;
+use abi::records::{ChannelEnd, ChannelRecord};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
@@ -23,6 +26,8 @@ pub struct Port {
     pub interrupt: u32,
     /// Side, 0 or 1.
     pub side: u32,
+    /// Place of the channel in the manifest.
+    pub row: u32,
     /// Ticks between two interrupts at this end.
     pub interval: u64,
     /// The other end: its partition, and the place of its port there.
@@ -31,28 +36,55 @@ pub struct Port {
     status: AtomicU32,
     mask: AtomicU32,
     next: AtomicU64,
+    rings: AtomicU64,
+    interrupts: AtomicU64,
+    merged: AtomicU64,
+    next_event: AtomicU64,
 }
+
+/// From one event about a bell that is rung too often to the next one at least.
+const EVENT_NS: u64 = 1_000_000_000;
 
 impl Port {
     /// An end whose peer is not known yet.
     #[must_use]
-    pub const fn new(registers: u64, size: u64, interrupt: u32, side: u32, interval: u64) -> Self {
+    pub fn new(channel: &ChannelRecord, row: usize, side: usize, end: &ChannelEnd) -> Self {
         Self {
-            registers,
-            size,
-            interrupt,
-            side,
-            interval,
+            registers: end.registers.get(),
+            size: channel.size.get(),
+            interrupt: end.interrupt.get(),
+            side: side as u32,
+            row: row as u32,
+            interval: time::ticks(channel.interval_ns.get()),
             peer: Once::new(),
             rung: AtomicBool::new(false),
             status: AtomicU32::new(0),
             mask: AtomicU32::new(1),
             next: AtomicU64::new(0),
+            rings: AtomicU64::new(0),
+            interrupts: AtomicU64::new(0),
+            merged: AtomicU64::new(0),
+            next_event: AtomicU64::new(0),
+        }
+    }
+
+    /// How often this end rang since its partition's last start, and how often it was interrupted.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.rings.load(Ordering::Relaxed), self.interrupts.load(Ordering::Relaxed))
+    }
+
+    /// Tells the other end's partition what became of this one.
+    pub fn tell_peer(&self, kind: Kind) {
+        if let Some((partition, _)) = self.peer.get() {
+            log::tell(kind, Some(partition.index), 0, 0, self.row.into());
         }
     }
 
     /// The partition starts afresh.
     pub fn reset(&self) {
+        self.rings.store(0, Ordering::Relaxed);
+        self.interrupts.store(0, Ordering::Relaxed);
         self.rung.store(false, Ordering::Relaxed);
         self.status.store(0, Ordering::Relaxed);
         self.mask.store(1, Ordering::Relaxed);
@@ -85,10 +117,29 @@ impl Port {
     fn ring_peer(&self) {
         let Some((partition, place)) = self.peer.get() else { return };
         let Some(port) = partition.channels.get(*place) else { return };
+        self.rings.fetch_add(1, Ordering::Relaxed);
         // Release: what the sender wrote to the shared memory comes before the bell.
         port.status.fetch_or(1, Ordering::Release);
-        if port.mask.load(Ordering::Relaxed) != 0 && !port.rung.swap(true, Ordering::AcqRel) {
+        if port.mask.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if port.rung.swap(true, Ordering::AcqRel) {
+            port.merged.fetch_add(1, Ordering::Relaxed);
+        } else {
             partition.ring(1, crate::bell::Wish::CHANNEL);
+        }
+    }
+
+    /// Every so often an event tells how many rings made no interrupt of their own.
+    #[cold]
+    #[inline(never)]
+    fn overflow(&self, now: u64) {
+        if now >= self.next_event.load(Ordering::Relaxed) {
+            self.next_event.store(now.saturating_add(time::ticks(EVENT_NS)), Ordering::Relaxed);
+            let merged = self.merged.swap(0, Ordering::Relaxed);
+            if let Some((partition, _)) = self.peer.get() {
+                log::tell(Kind::Doorbell, Some(partition.index), 0, merged, self.row.into());
+            }
         }
     }
 
@@ -110,6 +161,10 @@ impl Port {
             return false;
         }
         self.next.store(now.saturating_add(self.interval), Ordering::Relaxed);
+        self.interrupts.fetch_add(1, Ordering::Relaxed);
+        if self.merged.load(Ordering::Relaxed) != 0 {
+            self.overflow(now);
+        }
         true
     }
 }

@@ -9,16 +9,16 @@
 use crate::MAILBOX;
 use crate::arch::{self, Vcpu};
 use crate::bell::{Bell, Wish};
-use crate::console;
-use crate::interrupt;
-use crate::log;
+use crate::fault::Why;
 use crate::partition::{End, Partition};
 use crate::run::{Next, run, switched_off};
 use crate::work::{Step, Work};
+use crate::{console, interrupt, log, records};
 use abi::mailbox::event::Kind;
-use abi::mailbox::policy::Fate;
+use abi::mailbox::policy::{Fate, Otherwise};
 use abi::mailbox::state::{self, State};
 use alloc::vec::Vec;
+use core::fmt;
 
 /// A vCPU and its place on a CPU.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl Seat {
         if wishes.contains(Wish::WORK) {
             self.work = Some(Work::new(self.partition.state() == State::Starting));
         }
-        if wishes.intersects(Wish::STATE.union(Wish::MAILBOX)) {
+        if wishes.intersects(Wish::RARE) {
             self.attend_rarely(wishes);
         }
     }
@@ -165,6 +165,9 @@ impl Seat {
     fn attend_rarely(&mut self, wishes: Wish) {
         if wishes.contains(Wish::STATE) {
             self.held = self.partition.state() == State::Paused;
+        }
+        if wishes.contains(Wish::DUMP) && self.on {
+            self.vcpu.dump();
         }
         if self.vcpu.index() != 0 {
             return;
@@ -180,9 +183,7 @@ impl Seat {
     /// The vCPU is on or off from now.
     fn switch(&mut self, on: bool) {
         self.on = on;
-        if let Some(counters) = self.partition.counters.get(self.vcpu.index()) {
-            counters.switch(on);
-        }
+        self.vcpu.counters().switch(on);
     }
 
     /// The partition ends: the vCPU is parked. Never inlined, because it would cost the loop.
@@ -191,6 +192,9 @@ impl Seat {
     fn stop(&mut self, bell: &Bell) {
         // The last words of a guest may be an unfinished line.
         self.partition.platform.terminal_deadline(&mut self.vcpu, self.partition);
+        if self.vcpu.index() == 0 && self.partition.how() == End::Fault(Why::Watchdog) {
+            records::partition_failed(self.partition, &self.vcpu, Why::Watchdog);
+        }
         self.park();
         bell.close();
         if let Some(fate) = self.partition.parked(self.vcpu.index()) {
@@ -253,7 +257,9 @@ impl Partition {
             mailbox.reset();
         }
         self.platform.connect(self);
-        match self.filled() {
+        let restarts = self.filled();
+        let started_before = restarts.is_some_and(|times| times > 0);
+        match restarts {
             None => return,
             Some(0) => {
                 console::say(format_args!("{}: started", self.name));
@@ -263,6 +269,9 @@ impl Partition {
                 console::say(format_args!("{}: restarted ({times})", self.name));
                 log::tell(Kind::Restarted, Some(self.index), times, 0, 0);
             }
+        }
+        if started_before {
+            self.channels.iter().for_each(|port| port.tell_peer(Kind::PeerBack));
         }
         self.start_first();
         self.look();
@@ -289,18 +298,27 @@ impl Partition {
 
 /// What became of a partition that is parked, where that is not told later.
 fn tell(partition: &Partition, fate: Fate) {
-    if let End::Fault(why) = partition.how() {
-        log::tell(Kind::Crashed, Some(partition.index), why as u32, 0, 0);
+    if let End::Fault(fault) = partition.how() {
+        log::tell(Kind::Crashed, Some(partition.index), ended_by(partition), fault as u64, 0);
     }
+    partition.channels.iter().for_each(|port| port.tell_peer(Kind::PeerGone));
     match fate {
         Fate::Again(_) if partition.how() != End::Restart => say_how(partition),
-        Fate::GivenUp(_) => {
+        Fate::GivenUp(otherwise) => {
             let (name, max) = (partition.name, partition.policy.max);
             console::say(format_args!("{name}: given up after {max} restarts"));
             log::tell(Kind::GaveUp, Some(partition.index), max as u32, 0, 0);
+            if otherwise == Otherwise::RebootMachine {
+                reboot(format_args!("{name} was given up"));
+            }
         }
         Fate::Again(_) | Fate::Off | Fate::Failed => {}
     }
+}
+
+/// The number of the cause that a partition ended for last.
+fn ended_by(partition: &Partition) -> u32 {
+    partition.life().why().map_or(0, |why| why.number().into())
 }
 
 /// How a partition ended.
@@ -319,11 +337,16 @@ fn finish(partition: &Partition) {
         return;
     }
     say_how(partition);
-    let why = partition.life().why().map_or(0, |why| u32::from(why.number()));
-    log::tell(Kind::Stopped, Some(partition.index), why, 0, 0);
+    log::tell(Kind::Stopped, Some(partition.index), ended_by(partition), 0, 0);
     if last {
         end_machine();
     }
+}
+
+/// The machine is reset, for this reason.
+pub fn reboot(why: fmt::Arguments<'_>) -> ! {
+    console::say_last(format_args!("reset: {why}"));
+    arch::reboot()
 }
 
 /// All partitions have ended: say how, and switch the machine off.

@@ -117,7 +117,7 @@ fn typed() {
         match typed {
             Typed::Byte(byte) => {
                 if let Some(partition) = partitions.get(focus) {
-                    partition.platform.typed(byte, partition);
+                    let _ = partition.platform.typed(byte, partition);
                 }
             }
             Typed::Focus(index) => move_focus(partitions, focus, index),

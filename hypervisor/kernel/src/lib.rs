@@ -30,6 +30,7 @@ pub mod log;
 pub mod mailbox;
 pub mod memory;
 pub mod partition;
+pub mod records;
 pub mod run;
 pub mod shared;
 pub mod statistics;

@@ -12,6 +12,9 @@ use abi::records::{U16, U32, U64};
 /// Events that are kept.
 const KEPT: usize = 64;
 
+/// Attempts to take the log's lock, which nobody holds for long.
+const PATIENCE: usize = 100_000;
+
 /// The log.
 #[derive(Debug)]
 pub struct Log {
@@ -92,8 +95,11 @@ fn write_down(kind: Kind, partition: Option<usize>, code: u32, first: u64, secon
         ..Event::new(kind, row)
     };
     let shared = arch::shared();
-    shared.log.lock().push(event);
-    for partition in shared.partitions() {
+    // Who panicked may hold the lock: then there is one event less.
+    let Some(mut log) = (0..PATIENCE).find_map(|_| shared.log.try_lock()) else { return };
+    log.push(event);
+    drop(log);
+    for partition in shared.partitions.get().copied().unwrap_or(&[]) {
         if partition.mailbox().is_some() {
             partition.ring(1, Wish::MAILBOX);
         }

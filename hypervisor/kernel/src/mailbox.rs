@@ -13,13 +13,15 @@ use crate::bell::Wish;
 use crate::exit::Direction;
 use crate::log;
 use crate::partition::Partition;
+use crate::{cpu, statistics, terminal};
 use abi::bundle::label;
 use abi::mailbox::answer::Answer;
 use abi::mailbox::body::{
-    self, Changed, Counters, Hello, List, Machine, ROWS, Row, Statistics, Subscribed, Written,
+    self, Changed, Counters, Hello, List, Machine, Piece, ROWS, Row, Statistics, Subscribed,
+    Written,
 };
 use abi::mailbox::event::{Kind, KindSet};
-use abi::mailbox::request::{Order, Topic};
+use abi::mailbox::request::{Order, Source, Topic};
 use abi::mailbox::rights::{Asker, MACHINE, Rights};
 use abi::mailbox::ring::{self, Found, Words};
 use abi::mailbox::server::{Backend, serve};
@@ -286,7 +288,8 @@ impl Backend for Desk<'_> {
                 answer.put(&Subscribed { kinds: kinds.bits().into(), next: feed.next.into() });
             }
             Order::PowerOff => power_off(),
-            Order::Reboot => return Err(Failure::new(Code::Unsupported)),
+            Order::Reboot => cpu::reboot(format_args!("a request")),
+            Order::Fault(from, Source::HypervisorBefore) => answer.put(&fault(None, true, *from)?),
             _ => {
                 let partition = partition(member).ok_or(Failure::new(Code::Nothing))?;
                 about_one(order, partition, asker, answer)?;
@@ -312,15 +315,24 @@ fn about_one(
             answer.put(&statistics(partition));
             return Ok(());
         }
-        Order::Vcpu(vcpu, Topic::Counters) => {
-            answer.put(&counters(partition, (*vcpu).into()));
+        Order::Vcpu(vcpu, topic) => {
+            let counters = partition.counters.get(usize::from(*vcpu));
+            let counters = counters.ok_or(Failure::new(Code::Nothing))?;
+            match topic {
+                Topic::Counters => answer.put(&self::counters(partition, (*vcpu).into(), counters)),
+                Topic::ExitTime => answer.put(&counters.exit_time.read()),
+                Topic::Lateness => answer.put(&counters.lateness.read()),
+            }
+            return Ok(());
+        }
+        Order::ConsoleRead(from) => {
+            partition.platform.terminal(&mut |terminal| answer.put(&terminal.read(*from)));
             return Ok(());
         }
         Order::ConsoleWrite(count, data) => {
-            for byte in data.get(..*count).unwrap_or(&[]) {
-                partition.platform.typed(*byte, partition);
-            }
-            let count = (*count as u32).into();
+            let bytes = data.get(..*count).unwrap_or(&[]).iter();
+            let taken = bytes.take_while(|byte| partition.platform.typed(**byte, partition));
+            let count = (taken.count() as u32).into();
             answer.put(&Written { count, reserved: 0.into() });
             return Ok(());
         }
@@ -353,7 +365,15 @@ fn about_one(
         Order::Restart => Some(Step::Restart),
         Order::Pause => Some(Step::Pause),
         Order::Resume => Some(Step::Resume),
-        Order::Fault(..) | Order::ConsoleRead(_) => return Err(Failure::new(Code::Nothing)),
+        Order::Fault(from, source) => {
+            let before = *source != Source::Partition;
+            answer.put(&fault(Some(partition), before, *from)?);
+            return Ok(());
+        }
+        Order::Inject(vcpu) => {
+            partition.ring(1 << vcpu, Wish::DUMP);
+            None
+        }
         _ => return Err(Failure::new(Code::Unsupported)),
     };
     if let Some(step) = step {
@@ -380,6 +400,7 @@ fn hello(asker: &Asker) -> Hello {
         partitions: (arch::shared().partitions().len() as u16).into(),
         last_message: Message::PowerOff.number().into(),
         rights: asker.rights.over(MACHINE).bits().into(),
+        boot: arch::shared().records.lock().boot().into(),
         next_event: arch::shared().log.lock().next().into(),
         release: label(env!("CARGO_PKG_VERSION")),
         ..Hello::default()
@@ -474,31 +495,49 @@ fn own_denied(partition: &Partition) -> u64 {
 }
 
 fn statistics(partition: &Partition) -> Statistics {
-    let on = partition.counters.iter().map(|counters| counters.on().0).sum();
-    let exits = partition.counters.iter().map(crate::statistics::Counters::all_exits).sum::<u64>();
+    let vcpus = partition.counters.iter();
+    let (mut on, mut exits, mut interrupts, mut rings, mut rung) = (0, 0, 0, 0, 0);
+    for counters in vcpus {
+        on += counters.on().0;
+        exits += counters.all_exits();
+        interrupts += counters.interrupts();
+    }
+    for port in &partition.channels {
+        let counts = port.counts();
+        (rings, rung) = (rings + counts.0, rung + counts.1);
+    }
+    let mut console = terminal::Counts::default();
+    partition.platform.terminal(&mut |terminal| console = terminal.counts());
     let requests = partition.mailbox();
     let requests = requests.map_or(0, |mailbox| mailbox.requests.load(Ordering::Relaxed));
     Statistics {
         time_ns: nanoseconds(time::now()).into(),
         cpu_ns: nanoseconds(on).into(),
         exits: exits.into(),
+        interrupts: interrupts.into(),
+        rings: rings.into(),
+        rung: rung.into(),
+        console: console.written.into(),
+        dropped: console.dropped.into(),
+        untyped: console.untyped.into(),
         requests: requests.into(),
         denied: own_denied(partition).into(),
         restarts: u64::from(partition.life().restarts()).into(),
-        ..Statistics::default()
     }
 }
 
-fn counters(partition: &Partition, vcpu: usize) -> Counters {
-    let mut answer = Counters { time_ns: nanoseconds(time::now()).into(), ..Counters::default() };
-    if let (Some(counters), Some(bell)) = (partition.counters.get(vcpu), partition.bells.get(vcpu))
-    {
-        let (on, is_on) = counters.on();
-        answer.cpu_ns = nanoseconds(on).into();
-        answer.place = (u64::from(bell.cpu()) | u64::from(is_on) << 32).into();
-        for (reason, place) in answer.exits.iter_mut().enumerate() {
-            *place = counters.exits(reason).into();
-        }
+fn counters(partition: &Partition, vcpu: usize, counters: &statistics::Counters) -> Counters {
+    let (on, is_on) = counters.on();
+    let cpu = partition.bells.get(vcpu).map_or(0, |bell| bell.cpu());
+    let mut answer = Counters {
+        time_ns: nanoseconds(time::now()).into(),
+        cpu_ns: nanoseconds(on).into(),
+        interrupts: counters.interrupts().into(),
+        place: (u64::from(cpu) | u64::from(is_on) << 32).into(),
+        ..Counters::default()
+    };
+    for (reason, place) in answer.exits.iter_mut().enumerate() {
+        *place = counters.exits(reason).into();
     }
     answer
 }
@@ -523,6 +562,12 @@ fn log(first: u64, asker: &Asker) -> body::Log {
     answer.lost = all_lost.into();
     answer.count = count.into();
     answer
+}
+
+/// A piece of a fault record.
+fn fault(partition: Option<&Partition>, before: bool, from: u32) -> Result<Piece, Failure> {
+    let piece = arch::shared().records.lock().read(partition, before, from);
+    piece.ok_or(Failure::new(Code::Nothing))
 }
 
 /// The machine ends, as somebody who may has asked.

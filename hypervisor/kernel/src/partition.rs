@@ -14,8 +14,10 @@ use crate::arch::{self, Platform, Stage2, time};
 use crate::bell::{Bell, NotOff, Wish};
 use crate::channel::Port;
 use crate::fault::Why;
-use crate::mailbox::Mailbox;
+use crate::log;
+use crate::mailbox::{Mailbox, nanoseconds};
 use crate::statistics::Counters;
+use abi::mailbox::event::Kind;
 use abi::mailbox::life::{Due, Life};
 use abi::mailbox::policy::{Fate, Policy};
 use abi::mailbox::state::{self, State, Step};
@@ -290,7 +292,13 @@ impl Partition {
         self.change(&mut |life, now| due = life.due(&self.policy, now));
         match due {
             Some(Due::Start) => self.ring(1, Wish::WORK),
-            Some(Due::End(_)) => self.ring(self.everyone(), Wish::STOP),
+            Some(Due::End(why)) => {
+                if why == state::Why::Watchdog {
+                    let time = self.life().watchdog().period().unwrap_or(0);
+                    log::tell(Kind::Watchdog, Some(self.index), 0, nanoseconds(time), 0);
+                }
+                self.ring(self.everyone(), Wish::STOP);
+            }
             None => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::exit::{
 };
 use crate::fault::{GuestFault, Why};
 use crate::partition::{End, Partition};
-use crate::{bell, interrupt};
+use crate::{bell, interrupt, records};
 use paging::GuestPhys;
 
 /// What the CPU's loop does after a vCPU's exit.
@@ -35,14 +35,15 @@ pub type Answer = Result<Next, GuestFault>;
 /// Runs a vCPU until its CPU has something else to do.
 #[inline(never)]
 pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
-    let Some(counters) = partition.counters.get(vcpu.index()) else { return Next::Off };
+    let counters = vcpu.counters();
     loop {
         let exit = vcpu.enter();
-        counters.count(&exit);
+        let begun = counters.count(&exit);
         let next = match answer(exit, vcpu, partition) {
             Ok(next) => next,
             Err(fault) => fault_guest(fault, vcpu, partition),
         };
+        counters.answered(begun);
         if next != Next::Resume {
             return next;
         }
@@ -158,7 +159,7 @@ fn fault_guest(fault: GuestFault, vcpu: &mut Vcpu, partition: &Partition) -> Nex
     match vcpu.inject(fault, partition) {
         Ok(()) => Next::Resume,
         Err(why) => {
-            vcpu.record(partition.name, why);
+            records::partition_failed(partition, vcpu, why);
             end(partition, End::Fault(why))
         }
     }

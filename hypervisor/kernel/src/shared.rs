@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::log::Log;
 use crate::mailbox::Facts;
 use crate::partition::Partition;
+use crate::records::Records;
 use core::sync::atomic::{AtomicU64, AtomicUsize};
 use spin::{Mutex, Once};
 
@@ -25,6 +26,8 @@ pub struct Shared {
     pub log: Mutex<Log>,
     /// What the mailbox tells of the machine; set once, by boot.
     pub facts: Once<Facts>,
+    /// How partitions failed. No lock is taken under its own.
+    pub records: Mutex<Records>,
     /// Requests that were denied.
     pub denied: AtomicU64,
 }
@@ -39,6 +42,7 @@ impl Shared {
             alive: AtomicUsize::new(0),
             log: Mutex::new(Log::new()),
             facts: Once::new(),
+            records: Mutex::new(Records::new()),
             denied: AtomicU64::new(0),
         }
     }

@@ -5,20 +5,87 @@
 use crate::MAILBOX;
 use crate::arch::time;
 use crate::exit::Exit;
-use abi::mailbox::body::Reason;
+use crate::mailbox::nanoseconds;
+use abi::mailbox::body::{BUCKETS, Histogram as Places, Reason};
 use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Adds to a number that one CPU writes and any may read.
+#[inline(always)]
+fn add(place: &AtomicU64, more: u64) {
+    place.store(place.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
+/// How long something took, in ticks.
+#[derive(Debug)]
+pub struct Histogram {
+    /// The place of a time is its number of bits.
+    places: [AtomicU64; BUCKETS],
+    sum: AtomicU64,
+    worst: AtomicU64,
+}
+
+impl Histogram {
+    const EMPTY: Self = Self {
+        places: [const { AtomicU64::new(0) }; BUCKETS],
+        sum: AtomicU64::new(0),
+        worst: AtomicU64::new(0),
+    };
+
+    /// It took so long.
+    #[inline(always)]
+    pub fn took(&self, ticks: u64) {
+        let bits = (u64::BITS - ticks.leading_zeros()) as usize;
+        if let Some(place) = self.places.get(bits.min(BUCKETS - 1)) {
+            add(place, 1);
+        }
+        add(&self.sum, ticks);
+        if ticks > self.worst.load(Ordering::Relaxed) {
+            self.worst.store(ticks, Ordering::Relaxed);
+        }
+    }
+
+    fn reset(&self) {
+        for place in self.places.iter().chain([&self.sum, &self.worst]) {
+            place.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// As the mailbox tells it.
+    #[must_use]
+    pub fn read(&self) -> Places {
+        let mut answer = Places {
+            time_ns: nanoseconds(time::now()).into(),
+            worst_ns: nanoseconds(self.worst.load(Ordering::Relaxed)).into(),
+            sum_ns: nanoseconds(self.sum.load(Ordering::Relaxed)).into(),
+            first_ps: (1_000_000_000_000 / time::frequency().max(1)).into(),
+            ..Places::default()
+        };
+        for (to, place) in answer.places.iter_mut().zip(&self.places) {
+            *to = place.load(Ordering::Relaxed).into();
+        }
+        answer
+    }
+}
 
 /// Counters of a vCPU since its partition's last start.
 #[derive(Debug)]
 pub struct Counters {
     exits: [AtomicU64; REASONS],
+    /// Reasons of the last exits, the newest in the lowest four bits.
+    last: AtomicU64,
+    interrupts: AtomicU64,
     /// Ticks that it was on, up to `since`.
     on: AtomicU64,
     /// When it was switched on; zero while it is off.
     since: AtomicU64,
+    /// From an exit until the guest is entered again.
+    pub exit_time: Histogram,
+    /// From when a timer of the guest was due until its interrupt was answered.
+    pub lateness: Histogram,
 }
 
 const REASONS: usize = Reason::ALL.len();
+const _: () = assert!(REASONS <= 15, "a reason and its absence fit into four bits");
 
 impl Counters {
     /// Of a vCPU that did nothing yet.
@@ -26,16 +93,20 @@ impl Counters {
     pub fn new() -> Self {
         Self {
             exits: [const { AtomicU64::new(0) }; REASONS],
+            last: AtomicU64::new(0),
+            interrupts: AtomicU64::new(0),
             on: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            exit_time: Histogram::EMPTY,
+            lateness: Histogram::EMPTY,
         }
     }
 
-    /// An exit.
+    /// An exit. What it took is told by [`Counters::answered`], with what this gives.
     #[inline(always)]
-    pub fn count(&self, exit: &Exit) {
+    pub fn count(&self, exit: &Exit) -> u64 {
         if !MAILBOX {
-            return;
+            return 0;
         }
         let reason = match exit {
             Exit::Interrupt => Reason::Interrupt,
@@ -49,8 +120,34 @@ impl Counters {
             Exit::Fault(_) => Reason::Fault,
         };
         if let Some(place) = self.exits.get(reason as usize) {
-            // One writer.
-            place.store(place.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            add(place, 1);
+        }
+        let last = self.last.load(Ordering::Relaxed);
+        self.last.store(last << 4 | (reason as u64 + 1), Ordering::Relaxed);
+        time::now()
+    }
+
+    /// The exit that began at that time is answered.
+    #[inline(always)]
+    pub fn answered(&self, begun: u64) {
+        if MAILBOX {
+            self.exit_time.took(time::now().wrapping_sub(begun));
+        }
+    }
+
+    /// A timer of the guest came so many ticks after it was due.
+    #[inline(always)]
+    pub fn late(&self, ticks: u64) {
+        if MAILBOX {
+            self.lateness.took(ticks);
+        }
+    }
+
+    /// The vCPU was handed one or more interrupts.
+    #[inline(always)]
+    pub fn interrupted(&self) {
+        if MAILBOX {
+            add(&self.interrupts, 1);
         }
     }
 
@@ -62,7 +159,7 @@ impl Counters {
         let since = self.since.load(Ordering::Relaxed);
         let now = time::now();
         if since != 0 {
-            self.on.store(self.on.load(Ordering::Relaxed) + (now - since), Ordering::Relaxed);
+            add(&self.on, now.wrapping_sub(since));
         }
         self.since.store(if on { now } else { 0 }, Ordering::Relaxed);
     }
@@ -72,10 +169,11 @@ impl Counters {
         if !MAILBOX {
             return;
         }
-        for place in &self.exits {
+        for place in self.exits.iter().chain([&self.last, &self.interrupts, &self.on]) {
             place.store(0, Ordering::Relaxed);
         }
-        self.on.store(0, Ordering::Relaxed);
+        self.exit_time.reset();
+        self.lateness.reset();
     }
 
     /// How many exits there were for a reason.
@@ -88,6 +186,19 @@ impl Counters {
     #[must_use]
     pub fn all_exits(&self) -> u64 {
         (0..REASONS).map(|reason| self.exits(reason)).sum()
+    }
+
+    /// Reasons of the last exits, the newest first.
+    pub fn last(&self) -> impl Iterator<Item = Reason> {
+        let last = self.last.load(Ordering::Relaxed);
+        (0..16)
+            .map_while(move |n| Reason::from_number((last >> (4 * n) & 15).checked_sub(1)? as u16))
+    }
+
+    /// How often it was handed interrupts.
+    #[must_use]
+    pub fn interrupts(&self) -> u64 {
+        self.interrupts.load(Ordering::Relaxed)
     }
 
     /// Ticks that it was on, and whether it is.

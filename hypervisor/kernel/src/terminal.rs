@@ -8,6 +8,9 @@
 
 use crate::arch::time;
 use crate::console::{self, PROMPT_NS};
+use crate::log;
+use abi::mailbox::body::{PIECE, Piece};
+use abi::mailbox::event::Kind;
 
 /// Bytes of a line that are kept; a longer one is shown in pieces.
 const LINE: usize = 192;
@@ -17,6 +20,10 @@ const WIDEST: usize = 4;
 const TYPED: usize = 256;
 /// Bytes that a guest may write at once.
 const BURST: u64 = 64 * 1024;
+/// The last bytes that a guest wrote, for whoever reads its console by the mailbox.
+const HISTORY: usize = 2048;
+/// From one event about dropped bytes to the next one at least.
+const EVENT_NS: u64 = 1_000_000_000;
 /// Time in which it earns one more byte: 32 KiB a second.
 const BYTE_NS: u64 = 30_518;
 
@@ -33,6 +40,19 @@ pub struct Shown<'a> {
     pub finished: bool,
 }
 
+/// Bytes since the machine started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Written by the guest and taken.
+    pub written: u64,
+    /// Written by the guest and dropped, for want of space.
+    pub dropped: u64,
+    /// Of those, told by an event.
+    told: u64,
+    /// Typed for the guest and dropped, for want of space.
+    pub untyped: u64,
+}
+
 /// The line being written, and the bytes typed.
 #[derive(Debug)]
 pub struct Terminal {
@@ -45,6 +65,9 @@ pub struct Terminal {
     finished: bool,
     in_focus: bool,
     dropped: u64,
+    counts: Counts,
+    history: [u8; HISTORY],
+    next_event: u64,
     credit: u64,
     earned: u64,
     typed: [u8; TYPED],
@@ -66,6 +89,9 @@ impl Terminal {
             finished: false,
             in_focus: false,
             dropped: 0,
+            counts: Counts { written: 0, dropped: 0, told: 0, untyped: 0 },
+            history: [0; HISTORY],
+            next_event: 0,
             credit: BURST,
             earned: 0,
             typed: [0; TYPED],
@@ -112,9 +138,14 @@ impl Terminal {
     pub fn write(&mut self, byte: u8) {
         if !self.has_space() {
             self.dropped = self.dropped.saturating_add(1);
+            self.counts.dropped = self.counts.dropped.saturating_add(1);
             return;
         }
         self.pay();
+        if let Some(place) = self.history.get_mut(self.counts.written as usize % HISTORY) {
+            *place = byte;
+        }
+        self.counts.written = self.counts.written.wrapping_add(1);
         if core::mem::take(&mut self.returned) && byte != b'\n' && byte != b'\r' {
             self.carriage_return();
         }
@@ -250,8 +281,45 @@ impl Terminal {
                 console::say(format_args!(
                     "{tag}: {dropped} console bytes dropped, written to a full FIFO"
                 ));
+                self.flood(index);
             }
         }
+    }
+
+    /// Every so often an event tells how many bytes were dropped.
+    fn flood(&mut self, index: usize) {
+        let now = time::now();
+        if now >= self.next_event {
+            self.next_event = now.saturating_add(time::ticks(EVENT_NS));
+            let Counts { dropped, told, .. } = self.counts;
+            self.counts.told = dropped;
+            log::tell(Kind::ConsoleFlood, Some(index), 0, dropped - told, 0);
+        }
+    }
+
+    /// What was written and dropped so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What the guest wrote, from so many bytes since the machine started on.
+    #[must_use]
+    pub fn read(&self, from: u64) -> Piece {
+        let written = self.counts.written;
+        let first = from.clamp(written.saturating_sub(HISTORY as u64), written);
+        let count = (written - first).min(PIECE as u64);
+        let mut piece = Piece {
+            next: (first + count).into(),
+            lost: first.saturating_sub(from).into(),
+            count: (count as u32).into(),
+            total: (written as u32).into(),
+            ..Piece::default()
+        };
+        for (to, at) in piece.bytes.iter_mut().zip(first..first + count) {
+            *to = self.history.get(at as usize % HISTORY).copied().unwrap_or(0);
+        }
+        piece
     }
 
     /// A byte was typed for this partition; false if it is dropped because too many wait.
@@ -261,6 +329,8 @@ impl Terminal {
         if let (true, Some(slot)) = (room, self.typed.get_mut(last)) {
             *slot = byte;
             self.typed_len += 1;
+        } else {
+            self.counts.untyped = self.counts.untyped.saturating_add(1);
         }
         room
     }

@@ -14,9 +14,9 @@
 
 use super::{
     Controls, Kick, PLATFORM, Platform, Serial, Stage2, Stage2Purpose, Starter, Vcpu, acknowledge,
-    answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending, memory_used, peek,
-    poke, poke32, power_off, power_result, publish_code, relax, route_console, shared, stop_cpu,
-    time, vcpu_named, wait, zero,
+    answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending, keep, kept,
+    memory_used, peek, poke, poke32, power_off, power_result, publish_code, reboot, relax,
+    route_console, shared, stop_cpu, time, vcpu_named, wait, zero,
 };
 use crate::cpu::Cpu;
 use crate::exit::{Call, Exit, MemoryAccess, PortAccess, PowerAnswer, RegisterAccess};
@@ -25,7 +25,11 @@ use crate::interrupt::Interrupt;
 use crate::partition::Partition;
 use crate::run::Next;
 use crate::shared::Shared;
+use crate::statistics::Counters;
+use crate::terminal::Terminal;
 use core::array::IntoIter;
+use core::fmt::Arguments;
+use core::sync::atomic::AtomicU64;
 use paging::{Error, GuestPhys, HostPhys};
 use spin::Mutex;
 
@@ -67,6 +71,8 @@ mod machine {
     const _: fn(&Mutex<u8>) = break_lock;
     /// Switches the machine off.
     const _: fn() -> ! = power_off;
+    /// Resets the machine; what [`kept`] gives survives.
+    const _: fn() -> ! = reboot;
     /// This CPU does nothing any more, not even for a kick.
     const _: fn() -> ! = stop_cpu;
     /// Bytes of memory that the hypervisor itself uses.
@@ -110,6 +116,10 @@ mod memory {
     const _: fn(HostPhys, u32) = poke32;
     /// Every CPU fetches instructions that were copied before this call anew.
     const _: fn() = publish_code;
+    /// Memory of the hypervisor that a warm reset and a boot leave alone: whole 2 KiB pieces.
+    const _: fn() -> &'static [AtomicU64] = kept;
+    /// What was stored there is in memory from now.
+    const _: fn() = keep;
     /// CRC-32C of bytes, continuing another one's.
     const _: fn(u32, &[u8]) -> u32 = crc32c;
 
@@ -139,8 +149,11 @@ mod memory {
 mod vcpu {
     use super::*;
 
-    /// The vCPU with this number in its partition, not started.
-    const _: fn(usize, Controls) -> Vcpu = Vcpu::new;
+    /// The vCPU with this number in its partition, not started. It counts there what it does.
+    const _: fn(usize, Controls, &'static Counters) -> Vcpu = Vcpu::new;
+    /// There. The architecture counts the interrupts that the vCPU was handed and how late its
+    /// timers were, the kernel its exits.
+    const _: fn(&Vcpu) -> &'static Counters = Vcpu::counters;
     /// That number.
     const _: fn(&Vcpu) -> usize = Vcpu::index;
     /// Puts the state after reset into this CPU, nothing of an earlier guest left, to start at
@@ -164,8 +177,10 @@ mod vcpu {
     /// Takes the exception that the architecture prescribes, inside the guest; or tells why its
     /// partition must stop, and changes nothing.
     const _: fn(&mut Vcpu, GuestFault, &Partition) -> Result<(), Why> = Vcpu::inject;
-    /// Tells on the console what the guest looked like when its partition was stopped.
-    const _: fn(&Vcpu, &str, Why) = Vcpu::record;
+    /// Tells in lines what the guest looked like when its partition was stopped.
+    const _: fn(&Vcpu, Why, &mut dyn FnMut(Arguments<'_>)) = Vcpu::record;
+    /// The guest is to dump itself: it gets the interrupt that it cannot mask, an NMI or SError.
+    const _: fn(&mut Vcpu) = Vcpu::dump;
     /// Whether the partition's memory must be cleaned before the vCPU goes on; asked when a
     /// register access ended in [`Next::Yield`].
     const _: fn(&mut Vcpu) -> bool = Vcpu::take_clean;
@@ -206,8 +221,10 @@ mod platform {
     const _: fn(&Platform, &mut Vcpu, &Partition) -> bool = Platform::has_pending;
     /// A deadline came, which its terminal may have asked for ([`crate::terminal`]).
     const _: fn(&Platform, &mut Vcpu, &Partition) = Platform::terminal_deadline;
-    /// A byte was typed for the partition. Any CPU may call it.
-    const _: fn(&Platform, u8, &Partition) = Platform::typed;
+    /// A byte was typed for the partition; false if it has no room. Any CPU may call it.
+    const _: fn(&Platform, u8, &Partition) -> bool = Platform::typed;
+    /// Shows the terminal to somebody. Any CPU may call it.
+    const _: fn(&Platform, &mut dyn FnMut(&Terminal)) = Platform::terminal;
     /// The partition is, or is no longer, in focus.
     const _: fn(&Platform, bool) = Platform::set_focus;
     /// The vCPU goes off: nothing is in flight to it any more, and with vCPU 0 the partition's

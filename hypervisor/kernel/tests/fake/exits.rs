@@ -3,12 +3,13 @@
 //! answered in that guest.
 
 use crate::rig::{Rig, read, write};
+use abi::mailbox::state::State;
 use devices::Size;
 use kernel::arch::{Event, Reply, answer_call, device};
 use kernel::exit::{Call, Destination, Direction, Exit, PortAccess, RegisterAccess};
 use kernel::fault::{GuestFault, Why};
 use kernel::interrupt::Interrupt;
-use kernel::partition::{End, Phase};
+use kernel::partition::End;
 
 fn register(number: u32, direction: Direction) -> Exit {
     let destination = Destination { register: 1, sign_extend: false, wide: true };
@@ -31,7 +32,7 @@ fn an_access_to_nothing_is_a_fault_inside_the_guest_which_goes_on() {
         let fault = Reply::Injected(GuestFault::NoDevice);
         assert_eq!(replies, [fault, fault, Reply::Access(!0)]);
     }
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn each_fault_that_an_exception_answers_is_injected() {
     for fault in [GuestFault::Undefined, GuestFault::NoDevice, GuestFault::NoCode] {
         assert_eq!(rig.play(0, 0, &[Exit::Fault(fault)]), [Reply::Injected(fault)]);
     }
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
 }
 
 #[test]

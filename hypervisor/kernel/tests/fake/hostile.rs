@@ -3,6 +3,7 @@
 //! panics, and the other partition does not notice.
 
 use crate::rig::{Rig, SMALL, add, cases, channel, draft, read};
+use abi::mailbox::state::State;
 use abi::platform::{CHANNEL_REGISTERS, RAM};
 use devices::Size;
 use kernel::arch::{Event, Reply, device, name_of_vcpu};
@@ -11,7 +12,7 @@ use kernel::exit::{
 };
 use kernel::fault::{GuestFault, Why};
 use kernel::interrupt::Interrupt;
-use kernel::partition::{End, Phase};
+use kernel::partition::End;
 use paging::GuestPhys;
 use proptest::prelude::*;
 
@@ -146,17 +147,17 @@ proptest! {
         }
         rig.settle();
         assert_loaded_only_while_running(&rig.machine.events());
-        let phase = rig.partition(0).phase();
+        let phase = rig.partition(0).state();
         let by_itself = rig.partition(0).how() == End::Fault(Why::AllCpusOff);
-        prop_assert!(phase == Phase::Running || phase == Phase::Ended && by_itself);
+        prop_assert!(phase == State::Running || phase == Phase::Ended && by_itself);
         prop_assert_eq!(rig.play(1, 0, &[read(device::SCRATCH)]), [Reply::Access(!0)]);
-        prop_assert_eq!(rig.partition(1).phase(), Phase::Running);
+        prop_assert_eq!(rig.partition(1).state(), State::Running);
         prop_assert_eq!(rig.partition(1).restarts(), 0);
         // And it can still end, whatever it did.
-        if phase == Phase::Running {
+        if phase == State::Running {
             rig.partition(0).end(End::Off);
             rig.settle();
-            prop_assert_eq!(rig.partition(0).phase(), Phase::Ended);
+            prop_assert_eq!(rig.partition(0).state(), Phase::Ended);
         }
         rig.power(1, 0, Power::SystemOff);
         prop_assert!(rig.machine.is_off());

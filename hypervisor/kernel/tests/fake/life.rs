@@ -3,11 +3,12 @@
 //! nothing behind; with the last one the machine ends.
 
 use crate::rig::{CODE, Rig, SECOND, SMALL, TABLES, add, cpu_on, draft, read};
+use abi::mailbox::state::State;
 use abi::platform::RAM;
 use kernel::arch::{Event, Reply, device, memory_used, name_of_vcpu, power_result};
 use kernel::exit::{CpuState, Exit, Power, PowerAnswer};
 use kernel::fault::{GuestFault, Why};
-use kernel::partition::{End, Phase};
+use kernel::partition::End;
 use paging::HostPhys;
 
 /// Restarts in a row.
@@ -44,7 +45,7 @@ fn switching_off_parks_every_vcpu_and_wipes_the_memory() {
     assert_eq!(parked, expected);
     assert_eq!(rig.machine.memory(host, SMALL), vec![0; SMALL as usize]);
     assert_eq!(rig.machine.cached(host, SMALL), vec![0; SMALL as usize]);
-    assert_eq!((rig.partition(0).phase(), rig.partition(0).how()), (Phase::Ended, End::Off));
+    assert_eq!((rig.partition(0).state(), rig.partition(0).how()), (Phase::Ended, End::Off));
     assert_eq!(rig.console(), "[bulkhead] three: off\r\n");
     assert!(!rig.machine.is_off());
 }
@@ -58,7 +59,7 @@ fn a_restart_is_a_fresh_start_from_the_image() {
     assert_eq!(rig.power(0, 2, Power::SystemReset), None);
     assert_eq!(rig.machine.memory(host, SMALL), image());
     assert_eq!(rig.machine.cached(host, SMALL), image());
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
     assert_eq!(rig.partition(0).restarts(), 1);
     assert_eq!(rig.console(), "[bulkhead] three: restarted (1)\r\n");
     let loaded = rig.events(|event| matches!(event, Event::Loaded { .. }));
@@ -106,9 +107,9 @@ fn restarts_cost_the_same_every_time_and_leave_nothing_behind() {
 fn a_fault_in_one_partition_leaves_the_other_running() {
     let rig = Rig::pair();
     rig.play(0, 1, &[Exit::Fault(GuestFault::Stop(Why::SystemError))]);
-    assert_eq!(rig.partition(0).phase(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), Phase::Ended);
     assert_eq!(rig.play(1, 0, &[read(device::SCRATCH)]), [Reply::Access(!0)]);
-    assert_eq!(rig.partition(1).phase(), Phase::Running);
+    assert_eq!(rig.partition(1).state(), State::Running);
     assert!(!rig.machine.is_off());
     assert!(!rig.console().contains("end:"));
 }
@@ -158,9 +159,9 @@ fn partitions_start_at_once_and_each_says_so() {
     add(&mut draft, "one", &[0], SMALL);
     add(&mut draft, "two", &[1], SMALL);
     let rig = Rig::boot(draft);
-    assert_eq!(rig.partition(0).phase(), Phase::Filling);
+    assert_eq!(rig.partition(0).state(), State::Starting);
     let _ = rig.console();
     rig.settle();
     assert_eq!(rig.console(), "[bulkhead] one: started\r\n[bulkhead] two: started\r\n");
-    assert_eq!(rig.partition(1).phase(), Phase::Running);
+    assert_eq!(rig.partition(1).state(), State::Running);
 }

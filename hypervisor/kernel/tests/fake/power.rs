@@ -2,12 +2,13 @@
 //! vCPUs are started, stopped and asked about, by name, inside one partition.
 
 use crate::rig::{Rig, SMALL, add, cpu_on, draft, read};
+use abi::mailbox::state::State;
 use abi::platform::RAM;
 use kernel::arch::{Event, Reply, device, name_of_vcpu, power_result};
 use kernel::exit::{CpuState, Exit, Power, PowerAnswer};
 use kernel::fault::Why;
 use kernel::interrupt::Interrupt;
-use kernel::partition::{End, Phase};
+use kernel::partition::End;
 
 fn result(answer: PowerAnswer) -> Option<Reply> {
     Some(Reply::Call(power_result(answer)))
@@ -95,7 +96,7 @@ fn a_vcpu_can_be_switched_off_and_on_again() {
         assert_eq!(rig.power(0, 1, Power::CpuOff), None);
     }
     assert_eq!(rig.events(is_loaded).len(), 3);
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn a_vcpu_may_leave_as_soon_as_it_has_started_another() {
     // vCPU 0 is off before vCPU 1's CPU has looked at its bell.
     rig.turn(0).expect("the machine is on");
     rig.settle();
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
     assert_eq!(rig.power(0, 1, ask(0)), state(CpuState::Off));
     assert_eq!(rig.power(0, 1, cpu_on(0, RAM, 8)), result(PowerAnswer::Success));
 }
@@ -124,12 +125,12 @@ fn a_start_that_was_refused_counts_for_nothing() {
 fn a_partition_without_a_vcpu_left_has_failed() {
     let rig = Rig::pair();
     for vcpu in 0..3 {
-        assert_eq!(rig.partition(0).phase(), Phase::Running);
+        assert_eq!(rig.partition(0).state(), State::Running);
         rig.power(0, vcpu, Power::CpuOff);
     }
-    assert_eq!(rig.partition(0).phase(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), Phase::Ended);
     assert_eq!(rig.partition(0).how(), End::Fault(Why::AllCpusOff));
-    assert_eq!(rig.partition(1).phase(), Phase::Running);
+    assert_eq!(rig.partition(1).state(), State::Running);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! that matter, one by one; then threads, for whoever looks for data races.
 
 use crate::rig::{CODE, Rig, SMALL, cpu_on, read};
+use abi::mailbox::state::State;
 use abi::platform::RAM;
 use kernel::arch::{Event, Reply, device, name_of_vcpu, power_result};
 use kernel::exit::{CpuState, Exit, Power, PowerAnswer};
 use kernel::fault::Why;
-use kernel::partition::{End, Phase};
+use kernel::partition::End;
 
 /// Times that threads race.
 const RACES: usize = if cfg!(miri) { 4 } else { 200 };
@@ -24,7 +25,7 @@ fn the_first_to_end_a_partition_says_how() {
     rig.turn(1).expect("the machine is on");
     rig.turn(0).expect("the machine is on");
     rig.settle();
-    assert_eq!((rig.partition(0).phase(), rig.partition(0).how()), (Phase::Ended, End::Off));
+    assert_eq!((rig.partition(0).state(), rig.partition(0).how()), (Phase::Ended, End::Off));
     assert_eq!(rig.partition(0).restarts(), 0);
 }
 
@@ -67,7 +68,7 @@ fn a_start_that_waits_when_the_end_begins_is_forgotten() {
     rig.settle();
     let loaded = rig.events(is_loaded);
     assert!(matches!(loaded[..], [Event::Loaded { vcpu: 0, .. }]), "{loaded:?}");
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
 }
 
 #[test]
@@ -84,8 +85,8 @@ fn the_order_in_which_cpus_notice_the_end_does_not_matter() {
             }
             rig.settle();
             let restarted = how == Power::SystemReset;
-            let phase = if restarted { Phase::Running } else { Phase::Ended };
-            assert_eq!(rig.partition(0).phase(), phase);
+            let phase = if restarted { State::Running } else { Phase::Ended };
+            assert_eq!(rig.partition(0).state(), phase);
             let first = if restarted { CODE } else { [0; 16] };
             assert_eq!(rig.machine.memory(host, 16), first);
             assert!(rig.machine.memory(host, SMALL)[16..0x1800].iter().all(|byte| *byte == 0));
@@ -154,7 +155,7 @@ fn cpus_on_threads_of_their_own_take_a_partition_through_its_lives() {
             for cpu in 0..4 {
                 scope.spawn(move || {
                     while rig.partition(0).restarts() < life
-                        || rig.partition(0).phase() != Phase::Running
+                        || rig.partition(0).state() != State::Running
                     {
                         rig.turn(cpu).expect("the machine is on");
                         std::thread::yield_now();

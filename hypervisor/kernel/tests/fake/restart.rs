@@ -3,9 +3,9 @@
 //! or sooner; the others run on.
 
 use crate::rig::{Rig, SMALL, add, draft};
+use abi::mailbox::state::State;
 use abi::mailbox::state::Why;
 use kernel::exit::Power;
-use kernel::partition::Phase;
 
 const SECOND: u64 = 1_000_000_000;
 /// Restarts that are few enough for any policy, because they come seldom.
@@ -30,7 +30,7 @@ fn rig(on: &[Why]) -> Rig {
 fn start_again(rig: &Rig) -> String {
     rig.machine.advance(BACKOFF);
     rig.settle();
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
     rig.console()
 }
 
@@ -41,18 +41,18 @@ fn a_crash_is_followed_by_a_fresh_start_when_the_backoff_is_over() {
     assert_eq!(rig.console(), STOPPED);
     rig.machine.advance(BACKOFF - 8);
     rig.settle();
-    assert_eq!(rig.partition(0).phase(), Phase::Filling);
+    assert_eq!(rig.partition(0).state(), State::Starting);
     assert_eq!(rig.console(), "");
     rig.machine.advance(8);
     rig.settle();
-    assert_eq!(rig.partition(0).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), State::Running);
     assert_eq!(rig.console(), "[bulkhead] solo: restarted (1)\r\n");
     // Its own resets do not wait, and do not count.
     for round in 2..4 {
         rig.power(0, 0, Power::SystemReset);
         assert_eq!(rig.console(), format!("[bulkhead] solo: restarted ({round})\r\n"));
     }
-    assert_eq!(rig.partition(1).phase(), Phase::Running);
+    assert_eq!(rig.partition(1).state(), State::Running);
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn who_crashes_too_often_is_given_up_and_the_others_run_on() {
     rig.power(0, 0, Power::CpuOff);
     let given_up = "[bulkhead] solo: given up after 2 restarts\r\n";
     assert_eq!(rig.console(), format!("{given_up}{STOPPED}"));
-    assert_eq!(rig.partition(0).phase(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), Phase::Ended);
     rig.machine.advance(1000 * SECOND);
     rig.settle();
-    assert_eq!(rig.partition(0).phase(), Phase::Ended);
-    assert_eq!(rig.partition(1).phase(), Phase::Running);
+    assert_eq!(rig.partition(0).state(), Phase::Ended);
+    assert_eq!(rig.partition(1).state(), State::Running);
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn only_the_ends_that_the_policy_names_are_followed_by_a_start() {
     assert_eq!(start_again(&rig_off), "[bulkhead] solo: restarted (1)\r\n");
     rig_off.power(0, 0, Power::CpuOff);
     assert_eq!(rig_off.console(), STOPPED);
-    assert_eq!(rig_off.partition(0).phase(), Phase::Ended);
+    assert_eq!(rig_off.partition(0).state(), Phase::Ended);
 
     let rig_crash = rig(&[Why::Crash]);
     rig_crash.power(0, 0, Power::SystemOff);
     assert_eq!(rig_crash.console(), "[bulkhead] solo: off\r\n");
-    assert_eq!(rig_crash.partition(0).phase(), Phase::Ended);
+    assert_eq!(rig_crash.partition(0).state(), Phase::Ended);
 }

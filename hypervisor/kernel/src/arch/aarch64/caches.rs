@@ -92,6 +92,6 @@ impl Vcpu {
         let mut traps = Hcr::from_bits_retain(self.controls.traps);
         traps.set(Hcr::TVM, on);
         self.controls.traps = traps.bits();
-        HCR_EL2.set(self.controls.traps);
+        HCR_EL2.set(self.controls.traps | HCR_EL2.get() & super::state::SERROR);
     }
 }

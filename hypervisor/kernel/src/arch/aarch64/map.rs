@@ -20,6 +20,8 @@ use spin::Mutex;
 pub(super) const HOME: u64 = 0x7f00_0000_0000;
 /// Bytes of the home.
 pub(super) const HOME_SIZE: u64 = 0x20_0000;
+/// Bytes at its end that a boot leaves alone.
+const KEPT_SIZE: u64 = 0x1_0000;
 /// Where the windows are mapped.
 pub(super) const WINDOWS: u64 = 0x7e00_0000_0000;
 /// Bytes of a window.
@@ -55,7 +57,7 @@ impl Pages {
     fn take(&mut self, pages: usize, align: usize) -> Result<HostPhys, OutOfTables> {
         let start = self.next.next_multiple_of(align as u64 * PAGE);
         let end = start + pages as u64 * PAGE;
-        if end > self.home + HOME_SIZE {
+        if end > self.home + HOME_SIZE - KEPT_SIZE {
             return Err(OutOfTables);
         }
         self.next = end;
@@ -110,6 +112,15 @@ pub(super) fn home() -> u64 {
 pub fn used() -> u64 {
     let pages = PAGES.lock();
     pages.next - pages.home
+}
+
+/// Memory that a warm reset and a boot leave alone.
+#[must_use]
+pub fn kept() -> &'static [AtomicU64] {
+    let first = (HOME + HOME_SIZE - KEPT_SIZE) as *const AtomicU64;
+    // SAFETY: the end of the home is mapped writable for ever, `Pages::take` gives none of it
+    // away, and any bytes are numbers.
+    unsafe { core::slice::from_raw_parts(first, KEPT_SIZE as usize / 8) }
 }
 
 /// Tables for stage 2, from the same pages.

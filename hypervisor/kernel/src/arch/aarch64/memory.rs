@@ -102,6 +102,12 @@ pub fn clean(host: HostPhys, len: usize) {
     pieces(host, len, &mut |at, _, len| clean_mapped(at, len));
 }
 
+/// What was stored in the kept memory is in memory from now.
+pub fn keep() {
+    let kept = super::map::kept();
+    clean_mapped(kept.as_ptr().cast_mut().cast(), size_of_val(kept));
+}
+
 /// Reads the eight bytes at a multiple of eight, at once, of memory that a guest may write meanwhile,
 /// with its caches on or off.
 #[must_use]

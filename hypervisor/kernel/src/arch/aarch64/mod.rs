@@ -26,8 +26,8 @@ mod vcpu;
 pub use boot::Starter;
 pub use calls::{answer as answer_call, power_result, vcpu_named};
 pub use gic::{Kick, acknowledge};
-pub use map::used as memory_used;
-pub use memory::{clean, copy, crc32c, peek, poke, poke32, publish_code, zero};
+pub use map::{kept, used as memory_used};
+pub use memory::{clean, copy, crc32c, keep, peek, poke, poke32, publish_code, zero};
 pub use platform::Platform;
 pub use serial::Serial;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
@@ -123,6 +123,12 @@ pub fn break_lock<T>(lock: &Mutex<T>) {
 /// Switches the machine off through the firmware.
 pub fn power_off() -> ! {
     let _ = smccc::psci::system_off::<smccc::Smc>();
+    stop_cpu()
+}
+
+/// Resets the machine through the firmware.
+pub fn reboot() -> ! {
+    let _ = smccc::psci::system_reset::<smccc::Smc>();
     stop_cpu()
 }
 

@@ -16,7 +16,7 @@ use crate::run::Next;
 use crate::terminal::Terminal;
 use abi::platform::{
     CHANNEL_REGISTERS, CHANNEL_REGISTERS_STRIDE, FLASH_SIZE, GICD, GICD_SIZE, GICR, GICR_STRIDE,
-    GPIO, GPIO_SIZE, MAILBOX_REGISTERS, UART, UART_INTID, UART_SIZE,
+    GPIO, GPIO_SIZE, MAILBOX_REGISTERS, UART, UART_INTID, UART_SIZE, VIRTUAL_TIMER_INTID,
 };
 use abi::range::PAGE;
 use devices::Size;
@@ -287,13 +287,19 @@ impl Platform {
         }
     }
 
-    /// A byte was typed for this partition. Any CPU may call it.
-    pub fn typed(&self, byte: u8, partition: &Partition) {
+    /// A byte was typed for this partition; false if it is dropped. Any CPU may call it.
+    pub fn typed(&self, byte: u8, partition: &Partition) -> bool {
         let mut uart = self.uart.lock();
-        uart.terminal.typed(byte);
+        let taken = uart.terminal.typed(byte);
         feed(&mut uart);
         let kick = self.uart_line(&mut uart);
         partition.ring(kick, Wish::REFRESH);
+        taken
+    }
+
+    /// Shows the terminal to somebody. Any CPU may call it.
+    pub fn terminal(&self, look: &mut dyn FnMut(&Terminal)) {
+        look(&self.uart.lock().terminal);
     }
 
     /// The partition is, or is no longer, in focus.
@@ -366,6 +372,11 @@ impl Platform {
             gic::disconnect(core::iter::once(intid));
             return;
         }
+        let counters = vcpu.counters();
+        counters.interrupted();
+        if intid == VIRTUAL_TIMER_INTID {
+            counters.late(super::time::virtual_timer_lateness());
+        }
         let mut vgic = self.vgic.lock();
         let kick = vgic.raise_hardware(vcpu.index(), intid, &mut Lists).kick;
         if kick != 0 {
@@ -383,6 +394,7 @@ impl Platform {
     /// Brings this vCPU's list registers up to date.
     #[inline(always)]
     pub fn refresh(&self, vcpu: &mut Vcpu, partition: &Partition) {
+        vcpu.counters().interrupted();
         let kick = self.vgic.lock().refresh(vcpu.index(), &mut Lists).kick;
         if kick != 0 {
             partition.ring(kick, Wish::REFRESH);
@@ -415,6 +427,7 @@ fn spread(kick: u32, vgic: &mut Vgic, vcpu: &mut Vcpu, partition: &Partition) {
     let own = 1 << vcpu.index();
     let mut others = kick;
     if kick & own != 0 {
+        vcpu.counters().interrupted();
         let Outcome { kick, .. } = vgic.refresh(vcpu.index(), &mut Lists);
         others |= kick;
     }

@@ -29,6 +29,9 @@ pub struct Controls {
     pub identity: u64,
 }
 
+/// HCR_EL2.VSE: a virtual SError waits; the CPU clears it when the guest takes that.
+pub(super) const SERROR: u64 = 1 << 8;
+
 bitflags::bitflags! {
     /// HCR_EL2, Hypervisor Configuration Register.
     #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,9 @@
 //! timer for deadlines (Arm ARM, "The Generic Timer in AArch64 state").
 
 use super::sysreg::{isb, mrs, msr};
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
+use aarch64_cpu::registers::{
+    CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, CNTV_CVAL_EL0, CNTVCT_EL0, Readable, Writeable,
+};
 
 /// Ticks of the counter since the machine started.
 #[inline]
@@ -11,6 +13,13 @@ use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Wr
 pub fn now() -> u64 {
     isb();
     CNTPCT_EL0.get()
+}
+
+/// Ticks since the resident guest's virtual timer was due, by what the guest wrote.
+#[inline(always)]
+#[must_use]
+pub(super) fn virtual_timer_lateness() -> u64 {
+    CNTVCT_EL0.get().wrapping_sub(CNTV_CVAL_EL0.get())
 }
 
 /// Ticks that `nanoseconds` last, rounded down.

@@ -10,11 +10,13 @@
 //! stores the registers there and jumps back into [`Vcpu::enter`].
 
 use super::{calls, inject, state, sysreg};
-use crate::console;
 use crate::exit::{Destination, Direction, Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::partition::Partition;
+use crate::statistics::Counters;
+use aarch64_cpu::registers::{HCR_EL2, Readable, Writeable};
 use core::arch::{asm, global_asm};
+use core::fmt;
 use core::mem::offset_of;
 use devices::esr::{self, Access, DataAbort, Status, Syndrome, SystemAccess, class};
 use devices::loadstore::{self, Writeback};
@@ -33,6 +35,8 @@ pub struct Vcpu {
     host_x19: [u64; 2],
     /// Number within its partition.
     index: usize,
+    /// What it did.
+    counters: &'static Counters,
     /// A base register that changes when the current memory access ends.
     writeback: Option<Writeback>,
     /// The partition's memory must be cleaned before it is entered again.
@@ -56,18 +60,26 @@ const _: () = assert!(offset_of!(Vcpu, x) == 0);
 const INTERRUPT: u64 = 1;
 
 impl Vcpu {
-    /// A vCPU with this number, which runs under these controls.
+    /// A vCPU with this number, which runs under these controls and counts there.
     #[must_use]
-    pub fn new(index: usize, controls: state::Controls) -> Self {
+    pub fn new(index: usize, controls: state::Controls, counters: &'static Counters) -> Self {
         Self {
             x: [0; 32],
             host_sp: [0; 2],
             host_x19: [0; 2],
             index,
+            counters,
             writeback: None,
             wants_clean: false,
             controls,
         }
+    }
+
+    /// What it did.
+    #[must_use]
+    #[inline]
+    pub fn counters(&self) -> &'static Counters {
+        self.counters
     }
 
     /// Its number within its partition.
@@ -235,11 +247,11 @@ impl Vcpu {
         sysreg::skip_instruction();
     }
 
-    /// What the guest looked like when its partition was stopped, on the console.
+    /// What the guest looked like when its partition was stopped.
     #[cold]
-    pub fn record(&self, partition: &str, why: Why) {
-        console::say(format_args!(
-            "{partition}: vCPU {} at pc {:#x}, pstate {:#x}, syndrome {:#x}, address {:#x}: {why}",
+    pub fn record(&self, why: Why, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        tell(format_args!(
+            "vCPU {} at pc {:#x}, pstate {:#x}, syndrome {:#x}, address {:#x}: {why}",
             self.index,
             sysreg::pc(),
             sysreg::pstate(),
@@ -248,8 +260,13 @@ impl Vcpu {
         ));
         for (number, x) in self.x.as_chunks::<4>().0.iter().enumerate() {
             let [a, b, c, d] = x;
-            console::say(format_args!("{partition}: x{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
+            tell(format_args!("x{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
         }
+    }
+
+    /// The guest gets an SError as soon as it has not masked it (Arm ARM, HCR_EL2.VSE).
+    pub fn dump(&mut self) {
+        HCR_EL2.set(HCR_EL2.get() | state::SERROR);
     }
 
     /// Gives a call its result. The program counter is behind it already.

@@ -9,6 +9,8 @@ use crate::fault::{GuestFault, Why};
 pub enum Stopped {
     /// The machine was switched off.
     Machine,
+    /// The machine was reset.
+    Reset,
     /// The CPU does nothing any more.
     Cpu,
     /// The CPU has nothing to do, and its test wanted to know.
@@ -88,4 +90,6 @@ pub enum Reply {
     Injected(GuestFault),
     /// The partition stops; this was recorded.
     Recorded(Why),
+    /// It is to dump itself.
+    Dumped,
 }

@@ -19,9 +19,13 @@ use crate::interrupt::Interrupt;
 use crate::shared::Shared;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 
 /// A bundle lies at a multiple of this, as in flash.
 const BUNDLE_ALIGN: usize = 64;
+
+/// Words that outlive a reset: 32 KiB.
+const KEPT_WORDS: usize = 4096;
 
 /// One CPU.
 #[derive(Debug, Default)]
@@ -114,6 +118,8 @@ impl State {
 pub struct Machine {
     /// What its CPUs share.
     pub shared: Shared,
+    /// What a reset leaves alone.
+    pub kept: &'static [AtomicU64],
     state: Mutex<State>,
 }
 
@@ -140,6 +146,13 @@ impl Machine {
     /// A machine that was just switched on, which this thread uses from now on.
     #[must_use]
     pub fn start() -> &'static Self {
+        let kept: Vec<_> = (0..KEPT_WORDS).map(|_| AtomicU64::new(0)).collect();
+        Self::start_again(kept.leak())
+    }
+
+    /// A machine that was reset: nothing is left of before but what it kept.
+    #[must_use]
+    pub fn start_again(kept: &'static [AtomicU64]) -> &'static Self {
         let state = State {
             now: 1000,
             off: false,
@@ -157,7 +170,7 @@ impl Machine {
             replies: BTreeMap::new(),
             kept: Vec::new(),
         };
-        let machine = Self { shared: Shared::new(), state: Mutex::new(state) };
+        let machine = Self { shared: Shared::new(), kept, state: Mutex::new(state) };
         let machine: &'static Self = Box::leak(Box::new(machine));
         MACHINES.lock().unwrap_or_else(PoisonError::into_inner).push(machine);
         machine.enter(0);

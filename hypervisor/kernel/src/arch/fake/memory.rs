@@ -11,6 +11,7 @@ use super::std::collections::BTreeMap;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::AtomicU64;
 use paging::{HostPhys, PAGE};
 
 /// Every byte of memory before it is written.
@@ -102,6 +103,15 @@ pub fn copy(host: HostPhys, bytes: &[u8]) {
     });
     clean(host, bytes.len());
 }
+
+/// Memory that outlives a reset.
+#[must_use]
+pub fn kept() -> &'static [AtomicU64] {
+    Machine::current().kept
+}
+
+/// Nothing: it has no cache.
+pub fn keep() {}
 
 /// Writes what caches hold of a range back to memory and drops it.
 pub fn clean(host: HostPhys, len: usize) {

@@ -21,7 +21,9 @@ mod vcpu;
 
 pub use events::{Event, Reply, Stopped};
 pub use machine::{Machine, Starter};
-pub use memory::{GARBAGE, clean, copy, crc32c, peek, poke, poke32, publish_code, zero};
+pub use memory::{
+    GARBAGE, clean, copy, crc32c, keep, kept, peek, poke, poke32, publish_code, zero,
+};
 pub use platform::{Platform, device};
 pub use serial::Serial;
 pub use stage2::{Controls, Stage2, Stage2Purpose};
@@ -105,6 +107,12 @@ pub fn break_lock<T>(lock: &Mutex<T>) {
 pub fn power_off() -> ! {
     Machine::current().with(|state| state.off = true);
     machine::unwind(Stopped::Machine)
+}
+
+/// Resets the machine.
+pub fn reboot() -> ! {
+    Machine::current().with(|state| state.off = true);
+    machine::unwind(Stopped::Reset)
 }
 
 /// This CPU does nothing any more.

@@ -192,10 +192,16 @@ impl Platform {
         let _ = self.terminal.lock().deadline(partition.index, partition.name);
     }
 
-    /// A byte was typed for this partition. Any CPU may call it.
-    pub fn typed(&self, byte: u8, partition: &Partition) {
-        self.terminal.lock().typed(byte);
+    /// A byte was typed for this partition; false if it is dropped. Any CPU may call it.
+    pub fn typed(&self, byte: u8, partition: &Partition) -> bool {
+        let taken = self.terminal.lock().typed(byte);
         partition.ring(1, Wish::REFRESH);
+        taken
+    }
+
+    /// Shows the terminal to somebody. Any CPU may call it.
+    pub fn terminal(&self, look: &mut dyn FnMut(&Terminal)) {
+        look(&self.terminal.lock());
     }
 
     /// The partition is, or is no longer, in focus.

@@ -6,26 +6,36 @@ use super::events::{Event, Reply};
 use super::machine::Machine;
 use super::stage2::Controls;
 use super::{cpu_number, std};
-use crate::console;
 use crate::exit::{Exit, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::partition::Partition;
+use crate::statistics::Counters;
+use core::fmt;
 
 /// A vCPU; its script and what it got are its machine's.
 #[derive(Debug)]
 pub struct Vcpu {
     partition: usize,
     index: usize,
+    counters: &'static Counters,
     /// What it waits with is the script's, not the script's end.
     scripted: bool,
     pub(super) wants_clean: bool,
 }
 
 impl Vcpu {
-    /// A vCPU with this number, which runs under these controls.
+    /// A vCPU with this number, which runs under these controls and counts there.
     #[must_use]
-    pub fn new(index: usize, controls: Controls) -> Self {
-        Self { partition: controls.partition, index, scripted: false, wants_clean: false }
+    pub fn new(index: usize, controls: Controls, counters: &'static Counters) -> Self {
+        let partition = controls.partition;
+        Self { partition, index, counters, scripted: false, wants_clean: false }
+    }
+
+    /// What it did.
+    #[must_use]
+    #[inline]
+    pub fn counters(&self) -> &'static Counters {
+        self.counters
     }
 
     /// Its number within its partition.
@@ -114,9 +124,14 @@ impl Vcpu {
         Ok(())
     }
 
+    /// The guest is to dump itself.
+    pub fn dump(&mut self) {
+        self.reply(Reply::Dumped);
+    }
+
     /// What the guest looked like when its partition was stopped.
-    pub fn record(&self, partition: &str, why: Why) {
+    pub fn record(&self, why: Why, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
         self.reply(Reply::Recorded(why));
-        console::say(format_args!("{partition}: vCPU {}: {why}", self.index));
+        tell(format_args!("vCPU {}: {why}", self.index));
     }
 }

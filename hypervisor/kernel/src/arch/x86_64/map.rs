@@ -25,6 +25,8 @@ pub(super) const HOME: u64 = 0xffff_ffff_8000_0000;
 pub(super) const HOME_PHYS: u64 = 0x20_0000;
 /// Bytes of the home.
 pub(super) const HOME_SIZE: u64 = 0x20_0000;
+/// Bytes at its end that a boot leaves alone.
+const KEPT_SIZE: u64 = 0x1_0000;
 /// Where the windows are mapped.
 const WINDOWS: u64 = 0xffff_ff00_0000_0000;
 /// Bytes of a window.
@@ -66,7 +68,7 @@ impl Pages {
     fn take(&mut self, pages: usize, align: usize) -> Result<HostPhys, OutOfTables> {
         let start = self.next.next_multiple_of(align as u64 * PAGE);
         let end = start + pages as u64 * PAGE;
-        if end > HOME_PHYS + HOME_SIZE {
+        if end > HOME_PHYS + HOME_SIZE - KEPT_SIZE {
             return Err(OutOfTables);
         }
         self.next = end;
@@ -129,6 +131,15 @@ pub(super) struct Map {
 #[must_use]
 pub fn used() -> u64 {
     PAGES.lock().next - HOME_PHYS
+}
+
+/// Memory that a warm reset and a boot leave alone.
+#[must_use]
+pub fn kept() -> &'static [AtomicU64] {
+    let first = (HOME + HOME_SIZE - KEPT_SIZE) as *const AtomicU64;
+    // SAFETY: the end of the home is mapped writable for ever, `Pages::take` gives none of it
+    // away, and any bytes are numbers.
+    unsafe { core::slice::from_raw_parts(first, KEPT_SIZE as usize / 8) }
 }
 
 /// Tables for stage 2, from the same pages.

@@ -28,8 +28,8 @@ mod vmx;
 pub use apic::{Kick, acknowledge, interrupt_pending, route_console};
 pub use boot::Starter;
 pub use calls::{answer as answer_call, power_result, vcpu_named};
-pub use map::used as memory_used;
-pub use memory::{clean, copy, crc32c, peek, poke, poke32, publish_code, zero};
+pub use map::{kept, used as memory_used};
+pub use memory::{clean, copy, crc32c, keep, peek, poke, poke32, publish_code, zero};
 pub use platform::Platform;
 pub use serial::Serial;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
@@ -56,6 +56,8 @@ pub(crate) struct Local {
     armed: AtomicU64,
     /// When the timer of the vCPU's own local APIC is due.
     guest: AtomicU64,
+    /// When it was due whose interrupt is being answered.
+    due: AtomicU64,
     /// Number of the CPU.
     number: usize,
     /// Its segments.
@@ -70,6 +72,7 @@ impl Local {
             arrived: AtomicU64::new(0),
             armed: AtomicU64::new(u64::MAX),
             guest: AtomicU64::new(u64::MAX),
+            due: AtomicU64::new(0),
             number,
             tables,
         }
@@ -154,6 +157,17 @@ pub fn break_lock<T>(lock: &Mutex<T>) {
 pub fn power_off() -> ! {
     if let Some(Some((port, value))) = SOFT_OFF.get() {
         sysreg::outw(*port, *value);
+    }
+    stop_cpu()
+}
+
+/// Resets the machine: by the chipset's reset register, else by the keyboard controller (Intel's
+/// ICH data sheet, "RST_CNT"; IBM PC/AT technical reference, "Keyboard controller").
+pub fn reboot() -> ! {
+    const RESET_CONTROL: u16 = 0xcf9;
+    const KEYBOARD: u16 = 0x64;
+    for (port, value) in [(RESET_CONTROL, 0x02), (RESET_CONTROL, 0x06), (KEYBOARD, 0xfe)] {
+        sysreg::outb(port, value);
     }
     stop_cpu()
 }

@@ -303,8 +303,13 @@ impl Platform {
     #[inline(always)]
     pub fn raise_hardware(&self, line: u32, vcpu: &mut Vcpu, partition: &Partition) {
         if line == TIMER_LINE {
-            let (interrupts, next) = vcpu.apic.expire(time::now());
+            let now = time::now();
+            let due = time::guest_due();
+            let (interrupts, next) = vcpu.apic.expire(now);
             if interrupts {
+                let counters = vcpu.counters();
+                counters.interrupted();
+                counters.late(now.wrapping_sub(due));
                 vcpu.look();
             }
             // One that is not periodic is not due again, and `time::due` has forgotten it.
@@ -396,13 +401,19 @@ impl Platform {
         self.settle(outcome, vcpu, partition);
     }
 
-    /// A byte was typed for this partition. Any CPU may call it.
-    pub fn typed(&self, byte: u8, partition: &Partition) {
+    /// A byte was typed for this partition; false if it is dropped. Any CPU may call it.
+    pub fn typed(&self, byte: u8, partition: &Partition) -> bool {
         let mut devices = self.devices.lock();
-        devices.terminal.typed(byte);
+        let taken = devices.terminal.typed(byte);
         let kick = self.feed(&mut devices);
         drop(devices);
         partition.ring(kick, Wish::REFRESH);
+        taken
+    }
+
+    /// Shows the terminal to somebody. Any CPU may call it.
+    pub fn terminal(&self, look: &mut dyn FnMut(&Terminal)) {
+        look(&self.devices.lock().terminal);
     }
 
     /// The partition is, or is no longer, in focus.

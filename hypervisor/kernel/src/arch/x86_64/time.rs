@@ -96,6 +96,12 @@ pub(super) fn arm_guest(deadline: u64) {
     }
 }
 
+/// When the guest's timer was due, after [`due`] has told that it was.
+#[inline(always)]
+pub(super) fn guest_due() -> u64 {
+    local().due.load(Ordering::Relaxed)
+}
+
 /// What the timer's interrupt stands for: the guest's timer, or the kernel's deadline. What is
 /// not due yet is armed again.
 #[inline]
@@ -106,6 +112,7 @@ pub(super) fn due() -> Interrupt {
     if guest <= now {
         // Its owner arms it anew; the kernel's deadline must not be forgotten.
         local.guest.store(u64::MAX, Ordering::Relaxed);
+        local.due.store(guest, Ordering::Relaxed);
         if armed != u64::MAX {
             apic::arm(armed);
         }

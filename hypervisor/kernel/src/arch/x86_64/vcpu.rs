@@ -16,6 +16,7 @@ use super::state::{CR0_PE, Controls, Event, STARTUP, Start};
 use super::{svm, time, vmx};
 use crate::exit::{Exit, Power};
 use crate::partition::Partition;
+use crate::statistics::Counters;
 use abi::platform::pc::START_EAX;
 use devices::apic::{Events, LocalApic, Posted};
 
@@ -87,6 +88,8 @@ pub struct Vcpu {
     /// Number within its partition, and how many there are.
     index: usize,
     pub(super) count: usize,
+    /// What it did.
+    counters: &'static Counters,
     pub(super) event: Event,
     /// The 8259's vector that waits to be delivered.
     external: Option<u8>,
@@ -102,9 +105,9 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// A vCPU with this number, which runs under these controls.
+    /// A vCPU with this number, which runs under these controls and counts there.
     #[must_use]
-    pub fn new(index: usize, controls: Controls) -> Self {
+    pub fn new(index: usize, controls: Controls, counters: &'static Counters) -> Self {
         let backend = match super::features::maker() {
             Some(super::features::Maker::Intel) => vmx::Guest::new().map(Backend::Vmx),
             _ => svm::Guest::new().map(Backend::Svm),
@@ -124,6 +127,7 @@ impl Vcpu {
             on: false,
             index,
             count: 1,
+            counters,
             event: Event(0),
             external: None,
             window: false,
@@ -133,6 +137,13 @@ impl Vcpu {
             controls,
             backend,
         }
+    }
+
+    /// What it did.
+    #[must_use]
+    #[inline]
+    pub fn counters(&self) -> &'static Counters {
+        self.counters
     }
 
     /// Its number within its partition.
@@ -345,6 +356,11 @@ impl Vcpu {
         }
     }
 
+    /// The guest gets an NMI.
+    pub fn dump(&mut self) {
+        self.attention.insert(Attention::NMI);
+    }
+
     /// Its partition ends, so it does not go on.
     pub(super) fn leave(&mut self) {
         self.attention.insert(Attention::LEAVES);
@@ -355,6 +371,7 @@ impl Vcpu {
     pub(super) fn merge(&mut self, posted: &Posted) -> Option<u8> {
         let events = self.apic.merge(posted);
         if events.interrupts {
+            self.counters.interrupted();
             self.look();
         }
         if events.others { self.take_events(events) } else { None }

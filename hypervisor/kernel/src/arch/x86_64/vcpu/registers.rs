@@ -5,10 +5,10 @@
 use super::super::fetch::{Code, View};
 use super::super::state::{EFER_LMA, Event, RFLAGS_TF, RFLAGS_VM, Segment, exception, segment};
 use super::{Attention, Backend, Vcpu};
-use crate::console;
 use crate::exit::{Direction, MemoryAccess, PortAccess, RegisterAccess};
 use crate::fault::{GuestFault, Why};
 use crate::partition::Partition;
+use core::fmt;
 use devices::x86::Mode;
 
 /// Between the run loop and the guest's registers.
@@ -181,11 +181,11 @@ impl Vcpu {
 
     /// What the guest looked like when its partition was stopped, on the console.
     #[cold]
-    pub fn record(&self, partition: &str, why: Why) {
+    pub fn record(&self, why: Why, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let view = self.view();
         let (rip, code) = (each!(self, guest => guest.rip()), self.segment(segment::CS).base);
-        console::say(format_args!(
-            "{partition}: vCPU {} at {rip:#x}, code base {code:#x}, flags {:#x}, cr0 {:#x}, cr3 {:#x}, cr4 {:#x}: {why}",
+        tell(format_args!(
+            "vCPU {} at {rip:#x}, code base {code:#x}, flags {:#x}, cr0 {:#x}, cr3 {:#x}, cr4 {:#x}: {why}",
             self.index,
             self.rflags(),
             view.cr0,
@@ -193,16 +193,13 @@ impl Vcpu {
             view.cr4,
         ));
         let words = each!(self, guest => guest.exit_words());
-        console::say(format_args!(
-            "{partition}: exit {:#x} {:#x} {:#x}",
-            words[0], words[1], words[2]
-        ));
+        tell(format_args!("exit {:#x} {:#x} {:#x}", words[0], words[1], words[2]));
         if let (Backend::Vmx(guest), Why::UnknownExit) = (&self.backend, why) {
-            guest.record(partition);
+            guest.record(tell);
         }
         for (number, r) in self.registers.as_chunks::<4>().0.iter().enumerate() {
             let [a, b, c, d] = r;
-            console::say(format_args!("{partition}: r{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
+            tell(format_args!("r{} {a:#x} {b:#x} {c:#x} {d:#x}", 4 * number));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Intel SDM, volume 3: "Checks on the Guest State Area", "VM-Instruction Error Field".
 
 use super::{Guest, fields as field};
-use crate::console;
+use core::fmt;
 
 /// Eight fields from each of these on. The instruction error comes first, because reading a
 /// field that the CPU does not have changes it.
@@ -28,13 +28,11 @@ const ROWS: [u32; 13] = [
 impl Guest {
     /// Writes down what an entry that failed was to load, on the console.
     #[cold]
-    pub(in super::super) fn record(&self, partition: &str) {
+    pub(in super::super) fn record(&self, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
         for first in ROWS {
             let [a, b, c, d, e, f, g, h] =
                 [0, 2, 4, 6, 8, 10, 12, 14].map(|at| field::read(first + at));
-            console::say(format_args!(
-                "{partition}: vmcs {first:x} {a:x} {b:x} {c:x} {d:x} {e:x} {f:x} {g:x} {h:x}"
-            ));
+            tell(format_args!("vmcs {first:x} {a:x} {b:x} {c:x} {d:x} {e:x} {f:x} {g:x} {h:x}"));
         }
     }
 }
