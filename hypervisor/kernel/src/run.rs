@@ -12,7 +12,9 @@ use crate::exit::{
 };
 use crate::fault::{GuestFault, Why};
 use crate::partition::{End, Partition};
+use crate::statistics::Counters;
 use crate::{bell, interrupt, records};
+use abi::mailbox::body::Reason;
 use paging::GuestPhys;
 
 /// What the CPU's loop does after a vCPU's exit.
@@ -38,8 +40,8 @@ pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     let counters = vcpu.counters();
     loop {
         let exit = vcpu.enter();
-        let begun = counters.count(&exit);
-        let next = match answer(exit, vcpu, partition) {
+        let begun = counters.begin();
+        let next = match answer(exit, counters, vcpu, partition) {
             Ok(next) => next,
             Err(fault) => fault_guest(fault, vcpu, partition),
         };
@@ -52,17 +54,44 @@ pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
 
 /// From an exit to its handler.
 #[inline(always)]
-fn answer(exit: Exit, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+fn answer(exit: Exit, counters: &Counters, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
     match exit {
-        Exit::Interrupt => interrupt::answer(vcpu, partition),
-        Exit::Memory(access) => memory(access, vcpu, partition),
-        Exit::Port(access) => port(access, vcpu, partition),
-        Exit::Register(access) => register(access, vcpu, partition),
-        Exit::Call(request) => call(request, vcpu, partition),
-        Exit::Power(request) => power(request, vcpu, partition),
-        Exit::Idle => idle(vcpu),
-        Exit::Done => Ok(Next::Resume),
-        Exit::Fault(fault) => Err(fault),
+        Exit::Interrupt => {
+            counters.count(Reason::Interrupt);
+            interrupt::answer(vcpu, partition)
+        }
+        Exit::Memory(access) => {
+            counters.count(Reason::Memory);
+            memory(access, vcpu, partition)
+        }
+        Exit::Port(access) => {
+            counters.count(Reason::Port);
+            port(access, vcpu, partition)
+        }
+        Exit::Register(access) => {
+            counters.count(Reason::Register);
+            register(access, vcpu, partition)
+        }
+        Exit::Call(request) => {
+            counters.count(Reason::Call);
+            call(request, vcpu, partition)
+        }
+        Exit::Power(request) => {
+            counters.count(Reason::Power);
+            power(request, vcpu, partition)
+        }
+        Exit::Idle => {
+            counters.count(Reason::Idle);
+            idle(vcpu)
+        }
+        Exit::Done => {
+            counters.count(Reason::Other);
+            Ok(Next::Resume)
+        }
+        Exit::Fault(fault) => {
+            counters.count(Reason::Fault);
+            Err(fault)
+        }
     }
 }
 

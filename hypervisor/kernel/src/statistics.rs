@@ -4,7 +4,6 @@
 
 use crate::MAILBOX;
 use crate::arch::time;
-use crate::exit::Exit;
 use crate::mailbox::nanoseconds;
 use abi::mailbox::body::{BUCKETS, Histogram as Places, Reason};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -18,30 +17,39 @@ fn add(place: &AtomicU64, more: u64) {
 /// How long something took, in ticks.
 #[derive(Debug)]
 pub struct Histogram {
-    /// The place of a time is its number of bits.
-    places: [AtomicU64; BUCKETS],
+    /// A time's place is the number of its leading zeros.
+    places: [AtomicU64; PLACES],
     sum: AtomicU64,
     worst: AtomicU64,
 }
 
+/// Leading zeros that a number of 64 bits can have.
+const PLACES: usize = u64::BITS as usize + 1;
+
 impl Histogram {
     const EMPTY: Self = Self {
-        places: [const { AtomicU64::new(0) }; BUCKETS],
+        places: [const { AtomicU64::new(0) }; PLACES],
         sum: AtomicU64::new(0),
         worst: AtomicU64::new(0),
     };
 
     /// It took so long.
     #[inline(always)]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is a place for each number of leading zeros"
+    )]
     pub fn took(&self, ticks: u64) {
-        let bits = (u64::BITS - ticks.leading_zeros()) as usize;
-        if let Some(place) = self.places.get(bits.min(BUCKETS - 1)) {
-            add(place, 1);
-        }
+        add(&self.places[ticks.leading_zeros() as usize], 1);
         add(&self.sum, ticks);
         if ticks > self.worst.load(Ordering::Relaxed) {
             self.worst.store(ticks, Ordering::Relaxed);
         }
+    }
+
+    /// How often it was told.
+    fn count(&self) -> u64 {
+        self.places.iter().map(|place| place.load(Ordering::Relaxed)).sum()
     }
 
     fn reset(&self) {
@@ -60,8 +68,10 @@ impl Histogram {
             first_ps: (1_000_000_000_000 / time::frequency().max(1)).into(),
             ..Places::default()
         };
-        for (to, place) in answer.places.iter_mut().zip(&self.places) {
-            *to = place.load(Ordering::Relaxed).into();
+        for (bits, place) in self.places.iter().rev().enumerate() {
+            if let Some(to) = answer.places.get_mut(bits.min(BUCKETS - 1)) {
+                *to = (to.get() + place.load(Ordering::Relaxed)).into();
+            }
         }
         answer
     }
@@ -102,40 +112,32 @@ impl Counters {
         }
     }
 
-    /// An exit. What it took is told by [`Counters::answered`], with what this gives.
+    /// An exit came. Gives what [`Counters::answered`] needs.
     #[inline(always)]
-    pub fn count(&self, exit: &Exit) -> u64 {
-        if !MAILBOX {
-            return 0;
+    pub fn begin(&self) -> u64 {
+        if MAILBOX { time::glance() } else { 0 }
+    }
+
+    /// Why it came.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each reason")]
+    pub fn count(&self, reason: Reason) {
+        if MAILBOX {
+            add(&self.exits[reason as usize], 1);
+            let last = self.last.load(Ordering::Relaxed);
+            self.last.store(last << 4 | (reason as u64 + 1), Ordering::Relaxed);
         }
-        let reason = match exit {
-            Exit::Interrupt => Reason::Interrupt,
-            Exit::Memory(_) => Reason::Memory,
-            Exit::Port(_) => Reason::Port,
-            Exit::Register(_) => Reason::Register,
-            Exit::Call(_) => Reason::Call,
-            Exit::Power(_) => Reason::Power,
-            Exit::Idle => Reason::Idle,
-            Exit::Done => Reason::Other,
-            Exit::Fault(_) => Reason::Fault,
-        };
-        if let Some(place) = self.exits.get(reason as usize) {
-            add(place, 1);
-        }
-        let last = self.last.load(Ordering::Relaxed);
-        self.last.store(last << 4 | (reason as u64 + 1), Ordering::Relaxed);
-        time::now()
     }
 
     /// The exit that began at that time is answered.
     #[inline(always)]
     pub fn answered(&self, begun: u64) {
         if MAILBOX {
-            self.exit_time.took(time::now().wrapping_sub(begun));
+            self.exit_time.took(time::glance().wrapping_sub(begun));
         }
     }
 
-    /// A timer of the guest came so many ticks after it was due.
+    /// A timer's interrupt, which the vCPU was handed, came so many ticks after it was due.
     #[inline(always)]
     pub fn late(&self, ticks: u64) {
         if MAILBOX {
@@ -143,7 +145,7 @@ impl Counters {
         }
     }
 
-    /// The vCPU was handed one or more interrupts.
+    /// The vCPU was handed one or more interrupts of others.
     #[inline(always)]
     pub fn interrupted(&self) {
         if MAILBOX {
@@ -198,7 +200,7 @@ impl Counters {
     /// How often it was handed interrupts.
     #[must_use]
     pub fn interrupts(&self) -> u64 {
-        self.interrupts.load(Ordering::Relaxed)
+        self.interrupts.load(Ordering::Relaxed) + self.lateness.count()
     }
 
     /// Ticks that it was on, and whether it is.

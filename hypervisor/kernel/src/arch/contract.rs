@@ -85,6 +85,8 @@ mod clock {
 
     /// Ticks since the machine started. Never goes back.
     const _: fn() -> u64 = time::now;
+    /// The same, where it does not matter whether that is read some instructions early or late.
+    const _: fn() -> u64 = time::glance;
     /// Ticks that so many nanoseconds last, rounded down.
     const _: fn(u64) -> u64 = time::ticks;
     /// Ticks of a second.

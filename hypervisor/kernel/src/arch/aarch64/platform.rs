@@ -373,9 +373,10 @@ impl Platform {
             return;
         }
         let counters = vcpu.counters();
-        counters.interrupted();
         if intid == VIRTUAL_TIMER_INTID {
             counters.late(super::time::virtual_timer_lateness());
+        } else {
+            counters.interrupted();
         }
         let mut vgic = self.vgic.lock();
         let kick = vgic.raise_hardware(vcpu.index(), intid, &mut Lists).kick;

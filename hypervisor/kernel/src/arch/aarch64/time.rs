@@ -15,6 +15,13 @@ pub fn now() -> u64 {
     CNTPCT_EL0.get()
 }
 
+/// The same, where it does not matter whether that is read some instructions early or late.
+#[inline(always)]
+#[must_use]
+pub fn glance() -> u64 {
+    CNTPCT_EL0.get()
+}
+
 /// Ticks since the resident guest's virtual timer was due, by what the guest wrote.
 #[inline(always)]
 #[must_use]

@@ -14,6 +14,13 @@ pub fn now() -> u64 {
     Machine::current().with(|state| state.now)
 }
 
+/// The same, where it does not matter whether that is read some instructions early or late.
+#[inline(always)]
+#[must_use]
+pub fn glance() -> u64 {
+    now()
+}
+
 /// Ticks that `nanoseconds` last, rounded down.
 #[must_use]
 pub fn ticks(nanoseconds: u64) -> u64 {

@@ -307,9 +307,7 @@ impl Platform {
             let due = time::guest_due();
             let (interrupts, next) = vcpu.apic.expire(now);
             if interrupts {
-                let counters = vcpu.counters();
-                counters.interrupted();
-                counters.late(now.wrapping_sub(due));
+                vcpu.counters().late(now.wrapping_sub(due));
                 vcpu.look();
             }
             // One that is not periodic is not due again, and `time::due` has forgotten it.

@@ -31,6 +31,13 @@ pub fn now() -> u64 {
     tsc()
 }
 
+/// The same, where it does not matter whether that is read some instructions early or late.
+#[inline(always)]
+#[must_use]
+pub fn glance() -> u64 {
+    tsc()
+}
+
 /// Ticks in a second.
 #[inline]
 #[must_use]
