@@ -11,7 +11,7 @@ use crate::arch::{self, Vcpu};
 use crate::bell::{Bell, Wish};
 use crate::fault::Why;
 use crate::partition::{End, Partition};
-use crate::run::{Next, run, switched_off};
+use crate::run::{Next, run};
 use crate::work::{Step, Work};
 use crate::{console, interrupt, log, records};
 use abi::mailbox::event::Kind;
@@ -213,10 +213,16 @@ impl Seat {
         }
     }
 
-    /// The guest switched this vCPU off.
+    /// The guest switched this vCPU off; the last one of a partition ends it.
     fn switch_off(&mut self) {
+        let last = self.partition.cpu_off();
+        if last {
+            records::partition_failed(self.partition, &self.vcpu, Why::AllCpusOff);
+        }
         self.park();
-        switched_off(self.partition);
+        if last {
+            self.partition.end(End::Fault(Why::AllCpusOff));
+        }
     }
 
     /// One step of zeroing or copying; after the last, the partition starts or has ended.

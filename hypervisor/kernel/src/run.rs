@@ -10,7 +10,7 @@ use crate::arch::{self, Vcpu};
 use crate::exit::{
     Call, CpuState, Exit, MemoryAccess, PortAccess, Power, PowerAnswer, RegisterAccess,
 };
-use crate::fault::{GuestFault, Why};
+use crate::fault::GuestFault;
 use crate::partition::{End, Partition};
 use crate::statistics::Counters;
 use crate::{bell, interrupt, records};
@@ -191,12 +191,5 @@ fn fault_guest(fault: GuestFault, vcpu: &mut Vcpu, partition: &Partition) -> Nex
             records::partition_failed(partition, vcpu, why);
             end(partition, End::Fault(why))
         }
-    }
-}
-
-/// A vCPU switched itself off; the last one of a partition ends it.
-pub fn switched_off(partition: &Partition) {
-    if partition.cpu_off() {
-        partition.end(End::Fault(Why::AllCpusOff));
     }
 }
