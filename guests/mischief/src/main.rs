@@ -34,6 +34,14 @@ struct Setting {
     random: Random,
 }
 
+impl Setting {
+    /// A number behind this word on the command line.
+    fn number(&self, word: &str) -> Option<u64> {
+        let line = self.facts.map_or("", |facts| facts.command_line());
+        line.split_ascii_whitespace().find_map(|text| text.strip_prefix(word)?.parse().ok())
+    }
+}
+
 fn main(boot: Boot) -> ! {
     let facts = Facts::find(boot);
     let line = facts.map_or("", |facts| facts.command_line());

@@ -26,10 +26,34 @@ impl Mailbox {
         Some(Mailbox { registers, client })
     }
 
+    /// Begins anew, for whoever does not know what is in the page.
+    pub fn begin(&mut self) {
+        if let Ok(client) = Client::attach(self.client.words().clone()) {
+            self.client = client;
+        }
+    }
+
+    /// The register page.
+    #[must_use]
+    pub fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    /// The shared memory.
+    #[must_use]
+    pub fn memory(&self) -> &Registers {
+        &self.client.words().0
+    }
+
+    /// Says that there are requests.
+    pub fn ring(&self) {
+        self.registers.write32(DOORBELL, 1);
+    }
+
     /// Asks something; its number, or none if the mailbox is full.
     pub fn ask(&mut self, request: &Request) -> Option<u32> {
         let number = self.client.ask(request).ok()?;
-        self.registers.write32(DOORBELL, 1);
+        self.ring();
         Some(number)
     }
 

@@ -5,6 +5,7 @@
 mod aarch64;
 mod endless;
 mod floods;
+mod mailbox;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

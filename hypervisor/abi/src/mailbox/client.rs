@@ -61,6 +61,11 @@ impl<W: Words> Client<W> {
         Ok(Self { words, header, requests: answers, answers, events, lost: 0 })
     }
 
+    /// The memory that it was attached to.
+    pub const fn words(&self) -> &W {
+        &self.words
+    }
+
     /// Puts a request into the ring; its number, which its answer will repeat.
     /// Ring the doorbell then.
     ///

@@ -14,7 +14,7 @@ mod semihosting;
 mod walks;
 mod wedge;
 
-use super::{Group, endless, floods, forever, group};
+use super::{Group, endless, floods, forever, group, mailbox};
 pub(super) use interrupts::flood;
 
 /// What this guest takes for its memory where no device tree says more.
@@ -34,6 +34,7 @@ pub(crate) const GROUPS: &[Group] = &[
     group("floods", floods::run),
     group("million", calls::million),
     group("walks", walks::run),
+    group("mailbox", mailbox::run),
     forever("idle", endless::idle),
     forever("loop", endless::spin),
     forever("wedge", wedge::run),

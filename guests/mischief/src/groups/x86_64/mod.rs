@@ -17,7 +17,7 @@ mod tables;
 mod virtualization;
 mod walks;
 
-use super::{Group, endless, floods, forever, group};
+use super::{Group, endless, floods, forever, group, mailbox};
 pub(super) use interrupts::flood;
 
 /// What this guest takes for its memory where the start information says nothing.
@@ -39,6 +39,7 @@ pub(crate) const GROUPS: &[Group] = &[
     group("calls", calls::run),
     group("floods", floods::run),
     group("walks", walks::run),
+    group("mailbox", mailbox::run),
     forever("idle", endless::idle),
     forever("loop", endless::spin),
     forever("reset", endless::reset),
