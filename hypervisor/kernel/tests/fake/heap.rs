@@ -67,5 +67,5 @@ fn nothing_allocates_after_boot() {
         }
     }
     assert_eq!(CALLS.get(), before);
-    assert_eq!((rig.machine.left(0, 0), rig.partition(0).restarts()), (0, 3));
+    assert_eq!((rig.machine.left(0, 0), rig.partition(0).life().restarts()), (0, 3));
 }

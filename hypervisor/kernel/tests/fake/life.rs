@@ -45,7 +45,7 @@ fn switching_off_parks_every_vcpu_and_wipes_the_memory() {
     assert_eq!(parked, expected);
     assert_eq!(rig.machine.memory(host, SMALL), vec![0; SMALL as usize]);
     assert_eq!(rig.machine.cached(host, SMALL), vec![0; SMALL as usize]);
-    assert_eq!((rig.partition(0).state(), rig.partition(0).how()), (Phase::Ended, End::Off));
+    assert_eq!((rig.partition(0).state(), rig.partition(0).how()), (State::Off, End::Off));
     assert_eq!(rig.console(), "[bulkhead] three: off\r\n");
     assert!(!rig.machine.is_off());
 }
@@ -60,7 +60,7 @@ fn a_restart_is_a_fresh_start_from_the_image() {
     assert_eq!(rig.machine.memory(host, SMALL), image());
     assert_eq!(rig.machine.cached(host, SMALL), image());
     assert_eq!(rig.partition(0).state(), State::Running);
-    assert_eq!(rig.partition(0).restarts(), 1);
+    assert_eq!(rig.partition(0).life().restarts(), 1);
     assert_eq!(rig.console(), "[bulkhead] three: restarted (1)\r\n");
     let loaded = rig.events(|event| matches!(event, Event::Loaded { .. }));
     let (entry, argument) = (RAM + 8, RAM + SECOND);
@@ -96,9 +96,9 @@ fn restarts_cost_the_same_every_time_and_leave_nothing_behind() {
             assert_eq!(*first.get_or_insert_with(|| events.clone()), events);
         }
     }
-    assert_eq!(rig.partition(0).restarts(), MANY);
+    assert_eq!(rig.partition(0).life().restarts(), MANY);
     assert_eq!(rig.machine.on(0, memory_used), used);
-    assert_eq!(rig.partition(1).restarts(), 0);
+    assert_eq!(rig.partition(1).life().restarts(), 0);
     assert_eq!(rig.power(0, 0, Power::SystemOff), None);
     assert_eq!(rig.partition(0).how(), End::Off);
 }
@@ -107,7 +107,7 @@ fn restarts_cost_the_same_every_time_and_leave_nothing_behind() {
 fn a_fault_in_one_partition_leaves_the_other_running() {
     let rig = Rig::pair();
     rig.play(0, 1, &[Exit::Fault(GuestFault::Stop(Why::SystemError))]);
-    assert_eq!(rig.partition(0).state(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), State::Failed);
     assert_eq!(rig.play(1, 0, &[read(device::SCRATCH)]), [Reply::Access(!0)]);
     assert_eq!(rig.partition(1).state(), State::Running);
     assert!(!rig.machine.is_off());

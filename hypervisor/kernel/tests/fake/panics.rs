@@ -27,7 +27,7 @@ fn a_panic_ends_only_the_partition_of_its_cpu() {
     rig.settle();
     assert_eq!(rig.console(), "[bulkhead] panic on CPU 1: a bug\r\n");
     assert_eq!(rig.partition(0).how(), End::Fault(Why::HypervisorPanic));
-    assert_eq!(rig.partition(0).state(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), State::Failed);
     // Its other vCPUs are not entered any more.
     for vcpu in [0, 2] {
         assert_eq!(rig.play(0, vcpu, &[read(device::SCRATCH)]), []);
@@ -69,7 +69,7 @@ fn a_panic_while_a_partition_ends_counts_it_once() {
         assert_eq!(rig.panic(1), Some(Stopped::Cpu), "after {turns} turns");
         rig.settle();
         assert!(!rig.machine.is_off(), "after {turns} turns");
-        assert_eq!(rig.partition(0).state(), Phase::Ended, "after {turns} turns");
+        assert_eq!(rig.partition(0).state(), State::Failed, "after {turns} turns");
         assert_eq!(rig.play(1, 0, &[read(device::SCRATCH)]), [Reply::Access(!0)]);
         rig.power(1, 0, Power::SystemOff);
         assert!(rig.machine.is_off(), "after {turns} turns");
@@ -86,7 +86,7 @@ fn a_panic_while_a_partition_restarts_ends_it_for_good() {
         }
         assert_eq!(rig.panic(1), Some(Stopped::Cpu), "after {turns} turns");
         rig.settle();
-        assert_eq!(rig.partition(0).state(), Phase::Ended, "after {turns} turns");
+        assert_eq!(rig.partition(0).state(), State::Failed, "after {turns} turns");
         assert_eq!(rig.partition(0).how(), End::Fault(Why::HypervisorPanic));
         assert_eq!(rig.play(0, 0, &[read(device::SCRATCH)]), []);
         assert!(!rig.machine.is_off(), "after {turns} turns");

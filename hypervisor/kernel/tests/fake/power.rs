@@ -128,7 +128,7 @@ fn a_partition_without_a_vcpu_left_has_failed() {
         assert_eq!(rig.partition(0).state(), State::Running);
         rig.power(0, vcpu, Power::CpuOff);
     }
-    assert_eq!(rig.partition(0).state(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), State::Failed);
     assert_eq!(rig.partition(0).how(), End::Fault(Why::AllCpusOff));
     assert_eq!(rig.partition(1).state(), State::Running);
 }

@@ -25,8 +25,8 @@ fn the_first_to_end_a_partition_says_how() {
     rig.turn(1).expect("the machine is on");
     rig.turn(0).expect("the machine is on");
     rig.settle();
-    assert_eq!((rig.partition(0).state(), rig.partition(0).how()), (Phase::Ended, End::Off));
-    assert_eq!(rig.partition(0).restarts(), 0);
+    assert_eq!((rig.partition(0).state(), rig.partition(0).how()), (State::Off, End::Off));
+    assert_eq!(rig.partition(0).life().restarts(), 0);
 }
 
 #[test]
@@ -85,8 +85,8 @@ fn the_order_in_which_cpus_notice_the_end_does_not_matter() {
             }
             rig.settle();
             let restarted = how == Power::SystemReset;
-            let phase = if restarted { State::Running } else { Phase::Ended };
-            assert_eq!(rig.partition(0).state(), phase);
+            let state = if restarted { State::Running } else { State::Off };
+            assert_eq!(rig.partition(0).state(), state);
             let first = if restarted { CODE } else { [0; 16] };
             assert_eq!(rig.machine.memory(host, 16), first);
             assert!(rig.machine.memory(host, SMALL)[16..0x1800].iter().all(|byte| *byte == 0));
@@ -154,7 +154,7 @@ fn cpus_on_threads_of_their_own_take_a_partition_through_its_lives() {
         std::thread::scope(|scope| {
             for cpu in 0..4 {
                 scope.spawn(move || {
-                    while rig.partition(0).restarts() < life
+                    while rig.partition(0).life().restarts() < life
                         || rig.partition(0).state() != State::Running
                     {
                         rig.turn(cpu).expect("the machine is on");

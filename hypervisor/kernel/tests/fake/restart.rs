@@ -41,7 +41,7 @@ fn a_crash_is_followed_by_a_fresh_start_when_the_backoff_is_over() {
     assert_eq!(rig.console(), STOPPED);
     rig.machine.advance(BACKOFF - 8);
     rig.settle();
-    assert_eq!(rig.partition(0).state(), State::Starting);
+    assert_eq!(rig.partition(0).state(), State::Backoff);
     assert_eq!(rig.console(), "");
     rig.machine.advance(8);
     rig.settle();
@@ -66,10 +66,10 @@ fn who_crashes_too_often_is_given_up_and_the_others_run_on() {
     rig.power(0, 0, Power::CpuOff);
     let given_up = "[bulkhead] solo: given up after 2 restarts\r\n";
     assert_eq!(rig.console(), format!("{given_up}{STOPPED}"));
-    assert_eq!(rig.partition(0).state(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), State::Failed);
     rig.machine.advance(1000 * SECOND);
     rig.settle();
-    assert_eq!(rig.partition(0).state(), Phase::Ended);
+    assert_eq!(rig.partition(0).state(), State::Failed);
     assert_eq!(rig.partition(1).state(), State::Running);
 }
 
@@ -92,10 +92,10 @@ fn only_the_ends_that_the_policy_names_are_followed_by_a_start() {
     assert_eq!(start_again(&rig_off), "[bulkhead] solo: restarted (1)\r\n");
     rig_off.power(0, 0, Power::CpuOff);
     assert_eq!(rig_off.console(), STOPPED);
-    assert_eq!(rig_off.partition(0).state(), Phase::Ended);
+    assert_eq!(rig_off.partition(0).state(), State::Failed);
 
     let rig_crash = rig(&[Why::Crash]);
     rig_crash.power(0, 0, Power::SystemOff);
     assert_eq!(rig_crash.console(), "[bulkhead] solo: off\r\n");
-    assert_eq!(rig_crash.partition(0).state(), Phase::Ended);
+    assert_eq!(rig_crash.partition(0).state(), State::Off);
 }

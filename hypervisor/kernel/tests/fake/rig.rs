@@ -2,6 +2,7 @@
 //! A machine under test: a bundle is written, booted, and its CPUs take turns.
 
 use abi::draft::Draft;
+use abi::mailbox::rights::{Rights, Set};
 use abi::placement::Reserved;
 use abi::platform::{CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, PLATFORM, RAM};
 use abi::range::Range;
@@ -54,6 +55,10 @@ pub(crate) fn add(draft: &mut Draft, called: &str, cpus: &[u32], size: u64) {
         restart_max: 0.into(),
         restart_within_ns: 0.into(),
         restart_backoff_ns: 0.into(),
+        restart_uptime_ns: 0.into(),
+        watchdog_ns: 0.into(),
+        depends: Set::default(),
+        rights: Rights::default(),
         cpus: Span::default(),
         segments: Span::default(),
         devices: Span::default(),
@@ -157,7 +162,7 @@ impl Rig {
                 match self.turn(*cpu) {
                     Ok(()) => busy |= !self.machine.is_waiting(*cpu),
                     Err(Stopped::Cpu) => {}
-                    Err(Stopped::Machine) => return false,
+                    Err(Stopped::Machine | Stopped::Reset) => return false,
                     Err(Stopped::Waiting) => panic!("only the booting CPU leaves"),
                 }
             }
