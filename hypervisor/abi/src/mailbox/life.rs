@@ -109,9 +109,14 @@ impl Life {
             | Step::WipedFailed
             | Step::Abandon => return Err(Failure::new(Code::Unsupported)),
         };
+        // Nobody runs on a CPU that met a bug again.
+        if self.why == Some(Why::Panic) {
+            return Err(self.state.refusal());
+        }
         let state = self.step(step)?;
         match (state, why) {
             (State::Ending, Some(why)) => self.decide(why, policy, now),
+            (State::Off, Some(why)) => self.forgo(why),
             (State::Paused, _) => self.watchdog.pause(now),
             (State::Running, _) => self.watchdog.resume(now),
             _ => {}
@@ -125,6 +130,9 @@ impl Life {
     /// [`State::refusal`], and nothing happened.
     pub fn stop(&mut self, within: u64, now: u64) -> Result<State, Failure> {
         let state = self.step(Step::Stop)?;
+        if state == State::Off {
+            self.forgo(Why::Stopped);
+        }
         self.stop_by = now.saturating_add(within);
         Ok(state)
     }
@@ -138,6 +146,12 @@ impl Life {
             self.decide(if obeyed { Why::Stopped } else { why }, policy, now);
         }
         ends
+    }
+
+    /// It is not started, as it would have been.
+    const fn forgo(&mut self, why: Why) {
+        self.why = Some(why);
+        self.fate = Fate::Off;
     }
 
     fn decide(&mut self, why: Why, policy: &Policy, now: u64) {

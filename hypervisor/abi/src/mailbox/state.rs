@@ -146,11 +146,7 @@ impl State {
             (Step::Resume, Paused) | (Step::Filled, Starting) => Running,
             (Step::Parked, Ending) => Wiping,
             (Step::WipedBackoff, Wiping) => Backoff,
-            (Step::WipedFailed, Wiping)
-            | (
-                Step::Abandon,
-                Waiting | Starting | Running | Paused | Stopping | Ending | Wiping | Backoff,
-            ) => Failed,
+            (Step::WipedFailed, Wiping) | (Step::Abandon, _) => Failed,
             _ => return None,
         })
     }

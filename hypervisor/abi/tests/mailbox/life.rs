@@ -40,6 +40,8 @@ fn lives() -> Vec<Life> {
         assert!(life.end(why, &POLICY, 0));
         life
     };
+    let mut failed = running(&Policy::NONE, 0);
+    assert!(failed.end(Why::Crash, &Policy::NONE, 0));
     let parked = |mut life: Life| {
         life.parked(0);
         life
@@ -50,8 +52,6 @@ fn lives() -> Vec<Life> {
     };
     let mut stopping = running(&POLICY, 0);
     stopping.stop(SECOND, 0).unwrap();
-    let mut failed = running(&POLICY, 0);
-    failed.abandon(0);
     vec![
         Life::new(false),
         Life::new(true),
@@ -62,7 +62,7 @@ fn lives() -> Vec<Life> {
         parked(ended(Why::Off)),
         wiped(parked(ended(Why::Crash))),
         wiped(parked(ended(Why::Off))),
-        failed,
+        wiped(parked(failed)),
     ]
 }
 
@@ -278,4 +278,36 @@ fn a_reset_starts_again_at_once_whatever_the_policy_says() {
     assert_eq!(life.parked(SECOND), State::Starting);
     assert!(life.filled(&Policy::NONE, SECOND));
     assert_eq!((life.restarts(), life.times()), (1, (SECOND, SECOND)));
+}
+
+#[test]
+fn who_met_a_bug_of_the_hypervisor_in_any_state_is_never_started_again() {
+    for life in lives() {
+        let mut life = life;
+        life.abandon(7);
+        assert_eq!((life.state(), life.why()), (State::Failed, Some(Why::Panic)));
+        assert_eq!(life.deadline(), None);
+        for step in ASKED {
+            assert_eq!(life.ask(step, &POLICY, 8), Err(State::Failed.refusal()));
+        }
+        assert!(!life.filled(&POLICY, 8) && !life.end(Why::Off, &POLICY, 8));
+        assert_eq!((life.parked(8), life.wiped()), (State::Failed, State::Failed));
+    }
+}
+
+#[test]
+fn who_is_not_to_be_started_after_all_was_switched_off() {
+    let waits = [lives().remove(0), lives().remove(7)];
+    assert_eq!(waits.each_ref().map(Life::state), [State::Waiting, State::Backoff]);
+    for life in waits {
+        let mut killed = life.clone();
+        assert_eq!(killed.ask(Step::Kill, &POLICY, 5), Ok(State::Off));
+        assert_eq!((killed.why(), killed.fate()), (Some(Why::Killed), Fate::Off));
+        let mut stopped = life.clone();
+        assert_eq!(stopped.stop(SECOND, 5), Ok(State::Off));
+        assert_eq!((stopped.why(), stopped.fate()), (Some(Why::Stopped), Fate::Off));
+        for ended in [killed, stopped] {
+            assert_eq!((ended.deadline(), ended.times()), (None, life.times()));
+        }
+    }
 }
