@@ -335,13 +335,18 @@ fn say_how(partition: &Partition) {
     }
 }
 
-/// A partition's memory is wiped; with the last partition that has ended the machine ends.
+/// A partition's memory is wiped.
 fn finish(partition: &Partition) {
     let (state, last) = partition.wiped();
     if state == State::Backoff {
         partition.look();
         return;
     }
+    ended(partition, last);
+}
+
+/// A partition has ended and is not started again by itself; with the last one the machine ends.
+pub fn ended(partition: &Partition, last: bool) {
     say_how(partition);
     log::tell(Kind::Stopped, Some(partition.index), ended_by(partition), 0, 0);
     if last {

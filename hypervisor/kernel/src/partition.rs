@@ -13,6 +13,7 @@ use crate::MAILBOX;
 use crate::arch::{self, Platform, Stage2, time};
 use crate::bell::{Bell, NotOff, Wish};
 use crate::channel::Port;
+use crate::cpu;
 use crate::fault::Why;
 use crate::log;
 use crate::mailbox::{Mailbox, nanoseconds};
@@ -231,17 +232,7 @@ impl Partition {
     /// # Errors
     /// Why not, and nothing happened.
     pub fn ask(&self, step: Step) -> Result<State, Failure> {
-        let mut state = Err(Failure::new(Code::Unsupported));
-        self.change(&mut |life, now| {
-            let slept = !is_alive(life.state());
-            state = life.ask(step, &self.policy, now);
-            if slept && state == Ok(State::Starting) {
-                arch::shared().alive.fetch_add(1, Ordering::AcqRel);
-            }
-        });
-        let state = state?;
-        self.follow(state);
-        Ok(state)
+        self.request(&mut |life, now| life.ask(step, &self.policy, now))
     }
 
     /// Somebody asks it to end within so many ticks.
@@ -249,10 +240,29 @@ impl Partition {
     /// # Errors
     /// Why not, and nothing happened.
     pub fn ask_stop(&self, within: u64) -> Result<State, Failure> {
-        let mut state = Err(Failure::new(Code::Unsupported));
-        self.change(&mut |life, now| state = life.stop(within, now));
+        self.request(&mut |life, now| life.stop(within, now))
+    }
+
+    #[inline(never)]
+    fn request(
+        &self,
+        ask: &mut dyn FnMut(&mut Life, u64) -> Result<State, Failure>,
+    ) -> Result<State, Failure> {
+        let (mut lived, mut state) = (false, Err(Failure::new(Code::Unsupported)));
+        self.change(&mut |life, now| {
+            lived = is_alive(life.state());
+            state = ask(life, now);
+            if !lived && state == Ok(State::Starting) {
+                arch::shared().alive.fetch_add(1, Ordering::AcqRel);
+            }
+        });
         let state = state?;
-        self.follow(state);
+        match state {
+            State::Starting => self.ring(1, Wish::WORK),
+            State::Ending => self.ring(self.everyone(), Wish::STOP),
+            State::Off => cpu::ended(self, lived && last_of_all()),
+            _ => self.ring(self.everyone(), Wish::STATE),
+        }
         Ok(state)
     }
 
@@ -260,15 +270,6 @@ impl Partition {
     pub fn change_watchdog(&self, change: &mut dyn FnMut(&mut Watchdog, u64)) {
         self.change(&mut |life, now| change(life.watchdog_mut(), now));
         self.ring(1, Wish::STATE);
-    }
-
-    /// Its CPUs learn what a request led to.
-    fn follow(&self, state: State) {
-        match state {
-            State::Starting => self.ring(1, Wish::WORK),
-            State::Ending => self.ring(self.everyone(), Wish::STOP),
-            _ => self.ring(self.everyone(), Wish::STATE),
-        }
     }
 
     /// Called by vCPU 0's CPU, now and then: what has come by itself. Asks to be called again.
@@ -351,7 +352,7 @@ impl Partition {
     pub fn wiped(&self) -> (State, bool) {
         let mut state = State::Failed;
         self.change(&mut |life, _| state = life.wiped());
-        (state, !is_alive(state) && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1)
+        (state, !is_alive(state) && last_of_all())
     }
 
     /// Called on a CPU that panicked: its partition ends here, unwiped, since
@@ -363,7 +364,7 @@ impl Partition {
             life.abandon(now);
         });
         self.ring(self.everyone(), Wish::STOP);
-        lived && arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
+        lived && last_of_all()
     }
 
     /// Starts one of its vCPUs, by its bell. It counts from now, so that
@@ -391,4 +392,9 @@ impl Partition {
 /// Whether a partition runs or will by itself: with the last such one the machine ends.
 const fn is_alive(state: State) -> bool {
     !matches!(state, State::Waiting | State::Off | State::Failed)
+}
+
+/// One that was alive is not any more. True if it was the last one.
+fn last_of_all() -> bool {
+    arch::shared().alive.fetch_sub(1, Ordering::AcqRel) == 1
 }
