@@ -53,6 +53,8 @@ impl Facts {
 
 /// Events told in one turn.
 const EVENTS_AT_ONCE: usize = 4;
+/// An event tells of the first request that was denied, and of each so many.
+const DENIED: u64 = 1024;
 
 /// A partition's mailbox.
 #[derive(Debug)]
@@ -78,11 +80,13 @@ struct Line {
 struct Feed {
     kinds: KindSet,
     next: u64,
+    /// Events lost since the last one that was told.
+    lost: u64,
 }
 
 impl Feed {
     /// None is wanted.
-    const NONE: Self = Self { kinds: KindSet::empty(), next: 1 };
+    const NONE: Self = Self { kinds: KindSet::empty(), next: 1, lost: 0 };
 }
 
 /// The shared page, by the hypervisor's hand.
@@ -167,8 +171,7 @@ impl Mailbox {
     #[inline(never)]
     pub fn serve(&self, vcpu: &mut Vcpu, partition: &Partition) {
         let mut line = self.line.lock();
-        let mut more = self.tell(&mut line);
-        let mut came = more;
+        let (mut came, mut more) = self.tell(&mut line);
         if let Found::Request(bytes) = line.server.next(&self.memory) {
             self.requests.fetch_add(1, Ordering::Relaxed);
             let answer = serve(&bytes, &self.asker, &mut Desk { feed: Some(&mut line.feed) });
@@ -188,31 +191,32 @@ impl Mailbox {
         }
     }
 
-    /// Tells the next events; whether it told one.
-    fn tell(&self, line: &mut Line) -> bool {
+    /// Tells the next events; whether it told one, and whether there may be more.
+    fn tell(&self, line: &mut Line) -> (bool, bool) {
         let Line { server, feed } = line;
         let mut told = false;
         for _ in 0..EVENTS_AT_ONCE {
             let found = arch::shared().log.lock().from(feed.next);
-            let Some((mut event, lost)) = found else { break };
+            let Some((mut event, lost)) = found else { return (told, false) };
+            feed.lost = feed.lost.saturating_add(lost);
             feed.next = event.number.get() + 1;
             let about = about(&event);
             let wanted = event.known().is_some_and(|kind| feed.kinds.has(kind));
             // To be asked to end concerns nobody else.
             let private = event.known() == Some(Kind::StopRequested);
             if wanted && self.asker.sees(about) && (!private || self.asker.own == Some(about)) {
-                event.lost = (lost as u32).into();
+                event.lost = (core::mem::take(&mut feed.lost) as u32).into();
                 server.tell(&self.memory, &event);
                 told = true;
             }
         }
-        told
+        (told, true)
     }
 
-    /// A request was denied: every so often an event says so.
-    fn deny(&self) -> bool {
+    /// A request was denied: every so often an event says so. How many it is to tell of, if it is due.
+    fn deny(&self) -> Option<u64> {
         let denied = self.denied.fetch_add(1, Ordering::Relaxed);
-        denied.is_multiple_of(1024)
+        denied.is_multiple_of(DENIED).then(|| if denied == 0 { 1 } else { DENIED })
     }
 }
 
@@ -265,8 +269,8 @@ impl Backend for Desk<'_> {
         arch::shared().denied.fetch_add(1, Ordering::Relaxed);
         let Some(own) = asker.own else { return };
         let mailbox = partition(own).and_then(Partition::mailbox);
-        if mailbox.is_some_and(Mailbox::deny) {
-            log::tell(Kind::Denied, Some(own), message as u32, 1, member as u64);
+        if let Some(count) = mailbox.and_then(Mailbox::deny) {
+            log::tell(Kind::Denied, Some(own), message as u32, count, member as u64);
         }
     }
 
@@ -284,7 +288,7 @@ impl Backend for Desk<'_> {
             Order::Log(first) => answer.put(&log(*first, asker)),
             Order::Subscribe(kinds) => {
                 let feed = self.feed.as_mut().ok_or(Failure::new(Code::Unsupported))?;
-                feed.kinds = *kinds;
+                (feed.kinds, feed.lost) = (*kinds, 0);
                 answer.put(&Subscribed { kinds: kinds.bits().into(), next: feed.next.into() });
             }
             Order::PowerOff => power_off(),
