@@ -282,9 +282,7 @@ impl Partition {
         self.start_first();
         self.look();
         if MAILBOX {
-            for other in arch::shared().partitions() {
-                other.follows();
-            }
+            follow();
         }
     }
 
@@ -300,6 +298,11 @@ impl Partition {
             let _ = self.ask(state::Step::Start);
         }
     }
+}
+
+/// A partition runs: those that waited for it are started.
+pub fn follow() {
+    arch::shared().partitions().iter().for_each(|other| other.follows());
 }
 
 /// What became of a partition that is parked, where that is not told later.

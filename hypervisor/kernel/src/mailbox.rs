@@ -26,7 +26,7 @@ use abi::mailbox::rights::{Asker, MACHINE, Rights};
 use abi::mailbox::ring::{self, Found, Words};
 use abi::mailbox::server::{Backend, serve};
 use abi::mailbox::state::{State, Step};
-use abi::mailbox::{Code, Failure, Message, OWN, VERSION};
+use abi::mailbox::{Code, Failure, Features, Message, OWN, VERSION};
 use abi::platform::channel as register;
 use abi::records::Name;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -384,7 +384,10 @@ fn about_one(
         let state = partition.ask(step)?;
         match (step, state) {
             (Step::Pause, _) => log::tell(Kind::Paused, Some(partition.index), 0, 0, 0),
-            (Step::Resume, _) => log::tell(Kind::Resumed, Some(partition.index), 0, 0, 0),
+            (Step::Resume, _) => {
+                log::tell(Kind::Resumed, Some(partition.index), 0, 0, 0);
+                cpu::follow();
+            }
             _ => {}
         }
     }
@@ -398,6 +401,9 @@ fn about_one(
 }
 
 fn hello(asker: &Asker) -> Hello {
+    let survive = Features::FAULTS_SURVIVE;
+    let survive = if arch::kept().is_empty() { Features::empty() } else { survive };
+    let features = Features::HISTOGRAMS | Features::INJECT | survive;
     Hello {
         version: VERSION.into(),
         own: asker.own.map_or(OWN, |own| own as u16).into(),
@@ -407,7 +413,7 @@ fn hello(asker: &Asker) -> Hello {
         boot: arch::shared().records.lock().boot().into(),
         next_event: arch::shared().log.lock().next().into(),
         release: label(env!("CARGO_PKG_VERSION")),
-        ..Hello::default()
+        features: features.bits().into(),
     }
 }
 

@@ -364,6 +364,13 @@ impl Partition {
             life.abandon(now);
         });
         self.ring(self.everyone(), Wish::STOP);
+        if lived {
+            let why = state::Why::Panic.number().into();
+            for kind in [Kind::Crashed, Kind::Stopped] {
+                log::tell(kind, Some(self.index), why, Why::HypervisorPanic as u64, 0);
+            }
+            self.channels.iter().for_each(|port| port.tell_peer(Kind::PeerGone));
+        }
         lived && last_of_all()
     }
 
