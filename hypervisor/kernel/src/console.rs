@@ -6,12 +6,11 @@
 //! guests wait, not the hypervisor. Its lock is the only one that partitions
 //! share, and it is held for one line or one burst of the ring.
 
-use crate::MAILBOX;
 use crate::arch::{self, Serial, time};
 use crate::terminal::Shown;
 use abi::mailbox::REQUEST_LEN;
 use abi::mailbox::answer::Answer;
-use abi::mailbox::frame::{self, Carries, Decoder, ESCAPE, SYNC, Taken};
+use abi::mailbox::frame::{self, Carries, Input, Receiver, SYNC};
 use core::fmt::{self, Write};
 
 /// Bytes that wait for the UART.
@@ -43,10 +42,7 @@ pub struct Console {
     len: usize,
     cursor: Cursor,
     focus: usize,
-    escaped: bool,
-    /// A frame of the host has begun.
-    framed: bool,
-    decoder: Decoder,
+    receiver: Receiver,
     /// A byte did not fit.
     overflow: bool,
     /// Lines of the hypervisor that did not fit.
@@ -68,6 +64,8 @@ pub enum Typed {
     Focus(usize),
     /// The focus is to move to the next partition.
     Next,
+    /// A part of a frame or of a command.
+    Nothing,
     /// A request of the host.
     Frame([u8; REQUEST_LEN]),
 }
@@ -83,9 +81,7 @@ impl Console {
             len: 0,
             cursor: Cursor::Home,
             focus: 0,
-            escaped: false,
-            framed: false,
-            decoder: Decoder::new(),
+            receiver: Receiver::new(),
             overflow: false,
             lost: 0,
         }
@@ -143,42 +139,24 @@ impl Console {
         self.put(b"] ");
     }
 
-    /// One byte from the UART, after the escape key has had its say.
+    /// One byte from the UART, and what came of it.
     fn typed(&mut self) -> Option<Typed> {
-        loop {
-            let byte = self.serial.as_mut()?.receive()?;
-            if core::mem::take(&mut self.escaped) {
-                match byte {
-                    b'0'..=b'9' => return Some(Typed::Focus(usize::from(byte - b'0'))),
-                    b'n' => return Some(Typed::Next),
-                    SYNC if MAILBOX => {
-                        self.decoder.sync();
-                        self.framed = true;
-                        continue;
-                    }
-                    _ => return Some(Typed::Byte(byte)),
+        let byte = self.serial.as_mut()?.receive()?;
+        Some(match self.receiver.push(byte, arch::crc32c) {
+            Input::Key(byte) => Typed::Byte(byte),
+            Input::Command(key @ b'0'..=b'9') => Typed::Focus(usize::from(key - b'0')),
+            Input::Command(b'n') => Typed::Next,
+            Input::Command(byte) => Typed::Byte(byte),
+            Input::Frame(Carries::Request) => {
+                let mut request = [0; REQUEST_LEN];
+                for (to, from) in request.iter_mut().zip(self.receiver.payload()) {
+                    *to = *from;
                 }
+                Typed::Frame(request)
             }
-            if byte == ESCAPE {
-                self.escaped = true;
-            } else if !(MAILBOX && self.framed) {
-                return Some(Typed::Byte(byte));
-            } else {
-                match self.decoder.push(byte, arch::crc32c) {
-                    Taken::More => {}
-                    Taken::Whole(Carries::Request) => {
-                        self.framed = false;
-                        let mut request = [0; REQUEST_LEN];
-                        for (to, from) in request.iter_mut().zip(self.decoder.payload()) {
-                            *to = *from;
-                        }
-                        return Some(Typed::Frame(request));
-                    }
-                    // Nothing of a broken frame reaches a partition.
-                    Taken::Whole(_) | Taken::Damaged | Taken::GivenUp => self.framed = false,
-                }
-            }
-        }
+            // Nothing of a broken frame reaches a partition.
+            Input::Frame(_) | Input::Damaged | Input::Nothing => Typed::Nothing,
+        })
     }
 }
 
