@@ -134,10 +134,10 @@ impl Records {
         let old = self.heads.iter_mut().zip(places()).min_by_key(|(head, _)| match head {
             Some(head) if head.boot == boot && head.row == row => 0,
             None => 1,
-            Some(head) => 1 + head.sequence,
+            Some(head) => head.sequence.saturating_add(1),
         });
         let Some((place_head, place)) = old else { return };
-        self.sequence += 1;
+        self.sequence = self.sequence.saturating_add(1);
         let head = Head { boot, row, len: text.len as u16, sequence: self.sequence };
         let [first, second] = name_words(name);
         let store = |at: usize, value: u64| {
@@ -226,8 +226,9 @@ pub fn begin() {
     let boot = records.boot;
     second.store(u64::from(boot) | u64::from(!boot) << 32, Ordering::Relaxed);
     arch::keep();
-    for (head, place) in records.heads.iter().zip(places()) {
-        if let Some(head) = head.filter(|head| head.boot.wrapping_add(1) == boot) {
+    drop(records);
+    for place in places() {
+        if let Some(head) = Head::read(place).filter(|head| head.boot.wrapping_add(1) == boot) {
             tell(place, head);
         }
     }
