@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests end that way")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks at the events it is about")]
 
+mod asking;
 mod boot;
 mod channels;
 mod console;
@@ -11,8 +12,10 @@ mod exits;
 mod heap;
 mod hostile;
 mod life;
+mod mailbox;
 mod maintenance;
 mod panics;
+mod policy;
 mod power;
 mod races;
 mod restart;
