@@ -120,6 +120,18 @@ impl Rig {
         self.ask_and_listen(request).0
     }
 
+    /// The host asks, and no CPU but the console's takes a turn.
+    pub(crate) fn ask_quietly(&self, request: &Request) -> Answer {
+        let _ = self.console();
+        self.type_request(request);
+        let mut console = String::new();
+        while !console.ends_with("\r\n") {
+            self.turn(0).expect("the machine is on");
+            console += &self.console();
+        }
+        answers(&console)[0]
+    }
+
     /// The host asks something of a partition, and that is done.
     pub(crate) fn order(&self, message: Message, partition: usize) {
         assert_eq!(self.ask(&about(message, partition)).outcome(), Ok(()), "{message:?}");

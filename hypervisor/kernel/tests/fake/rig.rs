@@ -7,6 +7,7 @@ use abi::placement::Reserved;
 use abi::platform::{CHANNEL_INTID, CHANNEL_MEMORY, CHANNEL_REGISTERS, PLATFORM, RAM};
 use abi::range::Range;
 use abi::records::{ChannelEnd, ChannelRecord, PLACE_AT_BOOT, PartitionRecord, Span, name};
+use core::sync::atomic::AtomicU64;
 use kernel::arch::{Event, Machine, Reply, Serial, Starter, Stopped, device};
 use kernel::boot;
 use kernel::exit::{Destination, Direction, Exit, MemoryAccess, Power};
@@ -103,7 +104,15 @@ pub(crate) fn facts(bundle: &'static [u8], cpus: usize) -> boot::Machine {
 impl Rig {
     /// Boots; no CPU has taken a turn yet.
     pub(crate) fn boot(draft: Draft) -> Self {
-        let machine = Machine::start();
+        Self::boot_on(Machine::start(), draft)
+    }
+
+    /// Boots after a reset, with the memory that outlived it.
+    pub(crate) fn boot_again(draft: Draft, kept: &'static [AtomicU64]) -> Self {
+        Self::boot_on(Machine::start_again(kept), draft)
+    }
+
+    fn boot_on(machine: &'static Machine, draft: Draft) -> Self {
         let cpus = draft.cpus.iter().map(|record| record.cpu.get() as usize + 1).max().unwrap_or(0);
         let facts = facts(machine.keep(&draft.write()), cpus);
         machine.leave_at_wait(cpus);
