@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const SECOND: u64 = 1_000_000_000;
 
 /// `on = ["crash", "watchdog"], max = 3, within = "60 s", backoff = "1 s"`, two seconds of watchdog.
-const POLICY: Policy = Policy {
+pub(crate) const POLICY: Policy = Policy {
     on: 1 << Why::Crash.number() | 1 << Why::Watchdog.number(),
     max: 3,
     within: 60 * SECOND,
@@ -30,7 +30,7 @@ fn running(policy: &Policy, now: u64) -> Life {
 }
 
 /// One life in each state, by the shortest way there.
-fn lives() -> Vec<Life> {
+pub(crate) fn lives() -> Vec<Life> {
     let asked = |mut life: Life, step| {
         life.ask(step, &POLICY, 0).unwrap();
         life

@@ -8,6 +8,7 @@ mod document;
 mod frame;
 mod grow;
 mod hostile;
+mod interleave;
 mod life;
 mod machine;
 mod memory;
