@@ -41,7 +41,7 @@ pub enum Size {
 
 impl Size {
     /// The size whose logarithm is in the low two bits, as the architecture encodes it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn from_log2(bits: u64) -> Self {
         match bits & 3 {
@@ -53,19 +53,14 @@ impl Size {
     }
 
     /// Bytes moved.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn bytes(self) -> u64 {
-        match self {
-            Self::Byte => 1,
-            Self::Half => 2,
-            Self::Word => 4,
-            Self::Double => 8,
-        }
+        1 << self as u32
     }
 
     /// Ones where the size has bits.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn mask(self) -> u64 {
         match self {
@@ -77,20 +72,15 @@ impl Size {
     }
 
     /// Whether an address is a multiple of the size.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn aligned(self, address: u64) -> bool {
-        match self {
-            Self::Byte => true,
-            Self::Half => address & 1 == 0,
-            Self::Word => address & 3 == 0,
-            Self::Double => address & 7 == 0,
-        }
+        address & self.bytes().wrapping_sub(1) == 0
     }
 
     /// What a load of this size leaves in its register: zero- or sign-extended
     /// to 32 or 64 bits. Bits of `value` above the size are ignored.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn extend(self, value: u64, signed: bool, sixty_four: bool) -> u64 {
         let unused = match self {

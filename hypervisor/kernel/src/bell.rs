@@ -85,7 +85,7 @@ impl Bell {
 
     /// Leaves a wish and kicks the CPU. Release: what the wish is about was
     /// written before; [`Bell::take`] acquires it.
-    #[inline]
+    #[inline(always)]
     pub fn ring(&self, wish: Wish) {
         if self.word.fetch_or(wish.bits(), Ordering::Release) & wish.bits() != wish.bits() {
             self.kick.send();
@@ -99,7 +99,7 @@ impl Bell {
     }
 
     /// Takes these wishes away, and tells all that waited. Acquire: pairs with [`Bell::ring`].
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn take(&self, of: Wish) -> Wish {
         Wish::from_bits_retain(self.word.fetch_and(!of.bits(), Ordering::Acquire))

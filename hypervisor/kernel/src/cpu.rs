@@ -11,7 +11,7 @@ use crate::arch::{self, Vcpu};
 use crate::bell::{Bell, Wish};
 use crate::fault::Why;
 use crate::partition::{End, Partition};
-use crate::run::{Next, run};
+use crate::run::Next;
 use crate::work::{Step, Work};
 use crate::{console, interrupt, log, records};
 use abi::mailbox::event::Kind;
@@ -109,7 +109,7 @@ impl Seat {
             arch::wait();
             self.poll();
         } else {
-            match run(&mut self.vcpu, self.partition) {
+            match arch::run(&mut self.vcpu, self.partition) {
                 Next::Resume | Next::Yield => {
                     if self.vcpu.take_clean() {
                         self.work = Some(Work::clean());

@@ -191,7 +191,7 @@ impl Partition {
     }
 
     /// Leaves a wish at each of these vCPUs, one bit each.
-    #[inline]
+    #[inline(always)]
     pub fn ring(&self, mut vcpus: u32, wish: Wish) {
         while vcpus != 0 {
             if let Some(bell) = self.bells.get(vcpus.trailing_zeros() as usize) {
@@ -273,7 +273,7 @@ impl Partition {
     }
 
     /// Called by vCPU 0's CPU, now and then: what has come by itself. Asks to be called again.
-    #[inline]
+    #[inline(always)]
     pub fn look(&self) {
         let deadline = self.deadline.load(Ordering::Relaxed);
         if deadline == u64::MAX {

@@ -34,9 +34,9 @@ pub enum Next {
 /// What a handler gives back.
 pub type Answer = Result<Next, GuestFault>;
 
-/// Runs a vCPU until its CPU has something else to do.
-#[inline(never)]
-pub fn run(vcpu: &mut Vcpu, partition: &Partition) -> Next {
+/// The loop of [`arch::run`].
+#[inline(always)]
+pub fn exits(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     let counters = vcpu.counters();
     loop {
         let exit = vcpu.enter();

@@ -112,6 +112,7 @@ impl Terminal {
     }
 
     /// Whether a byte would be taken.
+    #[inline(always)]
     #[must_use]
     pub fn has_space(&self) -> bool {
         !self.finished
@@ -125,6 +126,7 @@ impl Terminal {
         (self.credit == 0).then(|| self.next_credit())
     }
 
+    #[inline(always)]
     fn next_credit(&self) -> u64 {
         self.earned.saturating_add(time::ticks(BYTE_NS * 1024))
     }

@@ -17,7 +17,7 @@ pub(super) struct Bits(pub(super) u32);
 impl Iterator for Bits {
     type Item = u32;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<u32> {
         if self.0 == 0 {
             return None;
@@ -29,7 +29,7 @@ impl Iterator for Bits {
 }
 
 /// A word with one bit set; `n` counts modulo 32.
-#[inline]
+#[inline(always)]
 pub(super) const fn bit(n: u32) -> u32 {
     1u32.wrapping_shl(n)
 }
@@ -96,38 +96,38 @@ impl Bank {
     }
 
     /// Pending, apart from what list registers hold.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn pending(&self) -> u32 {
         self.latch | self.level & !self.edge
     }
 
     /// To be called after `enabled`, `group` or what is forwarded changed.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn reopen(&mut self, groups: Groups) {
         self.open = self.enabled & (self.group & groups.one | !self.group & groups.zero);
     }
 
     /// Pending and open: to be delivered if it is neither resident nor active.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn ready(&self) -> u32 {
         self.pending() & self.open
     }
 
     /// Physical interrupts that stay active though nothing here needs them any more.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn orphans(&self) -> u32 {
         self.hardware & !(self.latch | self.active | self.resident)
     }
 
     /// Priority of interrupt `n`, modulo 32.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is masked to the array's length")]
     pub(super) const fn priority(&self, n: u32) -> u8 {
         self.priority[n as usize & 31]
     }
 
     /// Sets the priority of interrupt `n`, modulo 32.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is masked to the array's length")]
     pub(super) const fn set_priority(&mut self, n: u32, value: u8) {
         self.priority[n as usize & 31] = value;
@@ -189,64 +189,64 @@ impl Cpu {
     }
 
     /// What list register `n` was given.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn slot(&self, n: u32) -> u64 {
         self.slots[n as usize & 15]
     }
 
     /// Remembers what list register `n` is given.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn set_slot(&mut self, n: u32, value: u64) {
         self.slots[n as usize & 15] = value;
         self.used |= bit(n & 15);
     }
 
     /// Forgets it.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn clear_slot(&mut self, n: u32) {
         self.slots[n as usize & 15] = 0;
         self.used &= !bit(n & 15);
     }
 
     /// The list register that an INTID was last in.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn home(&self, intid: u32) -> u32 {
         self.home[intid as usize & 31] as u32 & 15
     }
 
     /// Remembers where an INTID is.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn set_home(&mut self, intid: u32, n: u32) {
         self.home[intid as usize & 31] = (n & 15) as u8;
     }
 
     /// Shared interrupts of word `w` that are routed here.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn routed(&self, w: usize) -> u32 {
         self.routed[w & 7]
     }
 
     /// The word to change routes in.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn routed_mut(&mut self, w: usize) -> &mut u32 {
         &mut self.routed[w & 7]
     }
 
     /// Shared interrupts of word `w` that this vCPU holds.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn held(&self, w: usize) -> u32 {
         self.held[w & 7]
     }
 
     /// This vCPU takes shared interrupts of word `w`.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn hold(&mut self, w: usize, mask: u32) {
         self.held[w & 7] |= mask;
         self.holding |= vcpu_bit(w);
     }
 
     /// It gives them back.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn drop_held(&mut self, w: usize, mask: u32) {
         self.held[w & 7] &= !mask;
         if self.held[w & 7] == 0 {

@@ -22,7 +22,7 @@ const LAST: u64 = 1 << 4;
 
 impl Vgic {
     /// A guest reads the distributor. `lists` are those of `vcpu`, the reader.
-    #[inline]
+    #[inline(always)]
     pub fn read_distributor(
         &mut self,
         vcpu: usize,
@@ -63,7 +63,7 @@ impl Vgic {
     }
 
     /// A guest writes the distributor.
-    #[inline]
+    #[inline(always)]
     pub fn write_distributor(
         &mut self,
         vcpu: usize,
@@ -105,7 +105,7 @@ impl Vgic {
 
     /// A guest reads a redistributor; `offset` counts from the first vCPU's
     /// first frame. `lists` are those of `vcpu`, the reader.
-    #[inline]
+    #[inline(always)]
     pub fn read_redistributor(
         &mut self,
         vcpu: usize,
@@ -144,7 +144,7 @@ impl Vgic {
     }
 
     /// A guest writes a redistributor; `offset` counts from the first vCPU's first frame.
-    #[inline]
+    #[inline(always)]
     pub fn write_redistributor(
         &mut self,
         vcpu: usize,
@@ -177,7 +177,7 @@ impl Vgic {
 
     /// The bank of shared interrupts that word `n` of a distributor's array is
     /// about. Word 0, the private ones, is in the redistributors.
-    #[inline]
+    #[inline(always)]
     const fn shared_bank(&self, n: u64) -> Option<usize> {
         if n != 0 && n < (self.intids >> 5) as u64 {
             Some((n.wrapping_add(7) & 15) as usize)
@@ -187,7 +187,7 @@ impl Vgic {
     }
 
     /// Whose redistributor an offset is in, and the offset there.
-    #[inline]
+    #[inline(always)]
     const fn redistributor(&self, offset: u64, size: Size) -> Option<(usize, u64)> {
         let owner = offset / REDISTRIBUTOR_STRIDE;
         if owner < self.vcpus as u64 && size.aligned(offset) {
@@ -206,25 +206,25 @@ impl Vgic {
 }
 
 /// The low half of a written value.
-#[inline]
+#[inline(always)]
 const fn low(value: u64) -> u32 {
     (value & 0xffff_ffff) as u32
 }
 
 /// Which of a bank's 32 interrupts the byte at this offset of a priority array is about.
-#[inline]
+#[inline(always)]
 const fn lane(offset: u64) -> u32 {
     (offset & 31) as u32
 }
 
 /// The INTID of the `GICD_IROUTER` at this offset; it starts at 0x6000.
-#[inline]
+#[inline(always)]
 const fn route(offset: u64) -> u32 {
     (offset >> 3 & 0x3ff) as u32
 }
 
 /// Where the addressed half of a 64-bit register starts.
-#[inline]
+#[inline(always)]
 const fn half(offset: u64) -> u32 {
     if offset & 4 != 0 { 32 } else { 0 }
 }

@@ -14,7 +14,7 @@ const SGI_OTHERS: u64 = 1 << 40;
 impl Vgic {
     /// A guest writes `ICC_SGI1R_EL1` or one of its siblings. With one security
     /// state, SGI0R and ASGI1R reach SGIs of group 0 and SGI1R those of group 1.
-    #[inline]
+    #[inline(always)]
     pub fn send_sgi(&mut self, vcpu: usize, register: SgiRegister, value: u64) -> Outcome {
         let sgi = bit((value >> 24 & 15) as u32);
         let everyone = u32::from(self.everyone);
@@ -83,7 +83,7 @@ impl Vgic {
     ///
     /// The fast path is that of a timer: this interrupt was the last one in its
     /// list register, which is empty again, and nothing about it has changed.
-    #[inline]
+    #[inline(always)]
     pub fn raise_hardware(
         &mut self,
         vcpu: usize,

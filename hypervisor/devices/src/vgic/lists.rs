@@ -28,31 +28,31 @@ const END_NOTICE: u64 = 1 << 41;
 pub(super) const ATTRIBUTES: u64 = GROUP | 0xff << 48;
 
 /// A list register with a pending hardware interrupt, without its attributes.
-#[inline]
+#[inline(always)]
 pub(super) const fn hardware_pending(intid: u32) -> u64 {
     PENDING | HARDWARE | (intid as u64) << 32 | intid as u64
 }
 
 /// Whether a list register is pending and not active.
-#[inline]
+#[inline(always)]
 pub(super) const fn is_pending(value: u64) -> bool {
     value & (PENDING | ACTIVE) == PENDING
 }
 
 /// The pending and active state in a list register.
-#[inline]
+#[inline(always)]
 pub(super) const fn state_of(value: u64) -> (bool, bool) {
     (value & PENDING != 0, value & ACTIVE != 0)
 }
 
 /// The INTID in a list register.
-#[inline]
+#[inline(always)]
 pub(super) const fn intid_of(value: u64) -> u32 {
     (value & 0xffff_ffff) as u32
 }
 
 /// A one for each list register there is.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
 pub(super) fn all(lists: &impl ListRegisters) -> u32 {
     1u32.wrapping_shl(lists.count().clamp(1, 16) as u32).wrapping_sub(1)
@@ -144,7 +144,7 @@ impl Vgic {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn place_ready_of(
         &mut self,
         v: usize,
@@ -172,7 +172,7 @@ impl Vgic {
     }
 
     /// Of bank `b`: what `v` holds, and what is routed to it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn view(&self, v: usize, b: usize) -> (u32, u32) {
         let cpu = self.cpu(v);
         word(b).map_or((u32::MAX, u32::MAX), |w| (cpu.held(w), cpu.routed(w)))
@@ -236,7 +236,7 @@ impl Vgic {
     }
 
     /// Fills an empty list register: where this interrupt was last, if that is empty.
-    #[inline]
+    #[inline(always)]
     fn give(
         &mut self,
         v: usize,
@@ -277,7 +277,7 @@ impl Vgic {
     /// Whether list register `n`, which is empty, may keep what it held until
     /// another interrupt needs it: a private interrupt that is over, so that it
     /// finds its list register as it left it when it comes again.
-    #[inline]
+    #[inline(always)]
     fn may_linger(&self, v: usize, n: u32) -> bool {
         let intid = intid_of(self.cpu(v).slot(n));
         let bank = self.bank(v);
@@ -285,7 +285,7 @@ impl Vgic {
     }
 
     /// Folds list register `n`, which is empty, and nothing was changed meanwhile.
-    #[inline]
+    #[inline(always)]
     fn retire(&mut self, v: usize, n: u32, lists: &mut impl ListRegisters) -> u32 {
         let cpu = self.cpu_mut(v);
         let intid = intid_of(cpu.slot(n));
@@ -336,7 +336,7 @@ impl Vgic {
     /// Interrupts `ended` of bank `b` are neither resident nor active any
     /// more: vCPU `v` holds them no longer, and whoever they are routed to may
     /// have them next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&mut self, v: usize, b: usize, ended: u32) -> u32 {
         let Some(w) = word(b) else { return 0 };
         self.cpu_mut(v).drop_held(w, ended);

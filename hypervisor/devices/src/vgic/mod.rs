@@ -86,7 +86,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    #[inline]
+    #[inline(always)]
     const fn of(kick: u32) -> Self {
         Self { kick, rerouted: 0 }
     }
@@ -104,7 +104,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    #[inline]
+    #[inline(always)]
     const fn of(value: u64) -> Self {
         Self { value, kick: 0 }
     }
@@ -184,30 +184,30 @@ impl Vgic {
     }
 
     /// The bank of an INTID as `vcpu` sees it, if the INTID exists.
-    #[inline]
+    #[inline(always)]
     const fn locate(&self, vcpu: usize, intid: u32) -> Option<usize> {
         if intid < self.intids { Some(bank_index(vcpu, intid)) } else { None }
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is masked to the array's length")]
     const fn bank(&self, b: usize) -> &Bank {
         &self.banks[b & 15]
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is masked to the array's length")]
     const fn bank_mut(&mut self, b: usize) -> &mut Bank {
         &mut self.banks[b & 15]
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is masked to the array's length")]
     const fn cpu(&self, v: usize) -> &Cpu {
         &self.cpus[v & 7]
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the index is masked to the array's length")]
     const fn cpu_mut(&mut self, v: usize) -> &mut Cpu {
         &mut self.cpus[v & 7]
@@ -261,32 +261,32 @@ const fn everyone(vcpus: u32) -> u8 {
 }
 
 /// The word of shared interrupts that bank `b` is, unless it is private.
-#[inline]
+#[inline(always)]
 const fn word(b: usize) -> Option<usize> {
     if b & 8 != 0 { Some(b & 7) } else { None }
 }
 
 /// A number below eight.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "three bits remain")]
 const fn low_three(n: usize) -> u32 {
     (n & 7) as u32
 }
 
 /// A vCPU, or the vCPU whose private bank this is, as a bit.
-#[inline]
+#[inline(always)]
 const fn vcpu_bit(b: usize) -> u32 {
     1u32.wrapping_shl(low_three(b))
 }
 
 /// The bank of an INTID below [`INTIDS`] as `vcpu` sees it.
-#[inline]
+#[inline(always)]
 const fn bank_index(vcpu: usize, intid: u32) -> usize {
     if intid < 32 { vcpu & 7 } else { (intid >> 5).wrapping_add(7) as usize & 15 }
 }
 
 /// The INTID of a bank's first interrupt.
-#[inline]
+#[inline(always)]
 const fn first_intid(b: usize) -> u32 {
     match word(b) {
         Some(w) => low_three(w).wrapping_add(1) << 5,

@@ -33,7 +33,7 @@ pub(super) enum Bitmap {
 
 impl Bitmap {
     /// The register array at this offset of a frame, if it is one.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn at(offset: u64) -> Option<Self> {
         match offset >> 7 {
             1 => Some(Self::Group),

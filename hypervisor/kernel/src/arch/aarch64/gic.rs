@@ -200,7 +200,7 @@ pub(super) fn route_console(intid: u32, mpidr: u64) {
 }
 
 /// Ends an interrupt whose priority was dropped.
-#[inline]
+#[inline(always)]
 pub(super) fn deactivate(intid: u32) {
     msr!("icc_dir_el1", u64::from(intid));
 }
@@ -321,44 +321,44 @@ fn write_far(n: usize, value: u64) {
 }
 
 impl ListRegisters for Lists {
-    #[inline]
+    #[inline(always)]
     fn count(&self) -> usize {
         list_registers()
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&self, n: usize) -> u64 {
         each_list!(n, read_far, mrs)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&mut self, n: usize, value: u64) {
         each_list!(n, write_far, msr, value);
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "one bit for each of at most 16 registers")]
     fn empty(&self) -> u32 {
         mrs!("ich_elrsr_el2") as u32
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "one bit for each of at most 16 registers")]
     fn ended(&self) -> u32 {
         mrs!("ich_eisr_el2") as u32
     }
 
-    #[inline]
+    #[inline(always)]
     fn eoi_count(&self) -> u32 {
         (ICH_HCR_EL2.get() >> 27 & 0x1f) as u32
     }
 
-    #[inline]
+    #[inline(always)]
     fn control(&mut self, hcr: u64) {
         ICH_HCR_EL2.set(hcr);
     }
 
-    #[inline]
+    #[inline(always)]
     fn deactivate(&mut self, intid: u32) {
         deactivate(intid);
     }

@@ -8,7 +8,7 @@ use aarch64_cpu::registers::{
 };
 
 /// Ticks of the counter since the machine started.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn now() -> u64 {
     isb();

@@ -77,14 +77,14 @@ impl Vcpu {
 
     /// What it did.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn counters(&self) -> &'static Counters {
         self.counters
     }
 
     /// Its number within its partition.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn index(&self) -> usize {
         self.index
     }
@@ -201,20 +201,20 @@ impl Vcpu {
 /// Between the run loop and the guest's registers.
 impl Vcpu {
     /// A register's value; 31 reads as zero.
-    #[inline]
+    #[inline(always)]
     fn get(&self, register: u8) -> u64 {
         self.x[usize::from(register & 31)]
     }
 
     /// Sets a register; 31 is discarded.
-    #[inline]
+    #[inline(always)]
     pub fn set(&mut self, register: u8, value: u64) {
         self.x[usize::from(register & 31)] = value;
     }
 
     /// Ends a memory access: the loaded value, if it was a load, reaches its
     /// register, and the instruction is behind the guest.
-    #[inline]
+    #[inline(always)]
     pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
         if access.direction == Direction::Read {
             let Destination { register, sign_extend, wide } = access.destination;
@@ -234,7 +234,7 @@ impl Vcpu {
     pub fn complete_port(&mut self, _access: &PortAccess, _value: u64) {}
 
     /// Ends a register access in the same way.
-    #[inline]
+    #[inline(always)]
     pub fn complete_register(&mut self, access: &RegisterAccess, value: u64) {
         if access.direction == Direction::Read {
             self.set(access.destination.register, value);
@@ -270,7 +270,7 @@ impl Vcpu {
     }
 
     /// Gives a call its result. The program counter is behind it already.
-    #[inline]
+    #[inline(always)]
     pub fn complete_call(&mut self, result: u64) {
         self.x[0] = result;
     }
