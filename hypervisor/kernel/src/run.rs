@@ -39,9 +39,15 @@ pub type Answer = Result<Next, GuestFault>;
 pub fn exits(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     let counters = vcpu.counters();
     loop {
-        let exit = vcpu.enter();
+        let left = vcpu.enter();
         let begun = counters.begin();
-        let next = match answer(exit, counters, vcpu, partition) {
+        // Apart from the others, since it is the most frequent one and needs no decoding.
+        let answer = if arch::is_interrupt(&left) {
+            interrupted(counters, vcpu, partition)
+        } else {
+            answer(vcpu.decode(left), counters, vcpu, partition)
+        };
+        let next = match answer {
             Ok(next) => next,
             Err(fault) => fault_guest(fault, vcpu, partition),
         };
@@ -52,14 +58,18 @@ pub fn exits(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     }
 }
 
+/// A physical interrupt came.
+#[inline(always)]
+fn interrupted(counters: &Counters, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
+    counters.count(Reason::Interrupt);
+    interrupt::answer(vcpu, partition)
+}
+
 /// From an exit to its handler.
 #[inline(always)]
 fn answer(exit: Exit, counters: &Counters, vcpu: &mut Vcpu, partition: &Partition) -> Answer {
     match exit {
-        Exit::Interrupt => {
-            counters.count(Reason::Interrupt);
-            interrupt::answer(vcpu, partition)
-        }
+        Exit::Interrupt => interrupted(counters, vcpu, partition),
         Exit::Memory(access) => {
             counters.count(Reason::Memory);
             memory(access, vcpu, partition)

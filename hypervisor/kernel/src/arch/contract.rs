@@ -13,10 +13,10 @@
 //!   on; a [`Platform`] may be reached from every CPU of its partition.
 
 use super::{
-    Controls, Kick, PLATFORM, Platform, Serial, Stage2, Stage2Purpose, Starter, Vcpu, acknowledge,
-    answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending, keep, kept,
-    memory_used, peek, poke, poke32, power_off, power_result, publish_code, reboot, relax,
-    route_console, shared, stop_cpu, time, vcpu_named, wait, zero,
+    Controls, Kick, Left, PLATFORM, Platform, Serial, Stage2, Stage2Purpose, Starter, Vcpu,
+    acknowledge, answer_call, break_lock, clean, copy, cpu_number, crc32c, interrupt_pending,
+    is_interrupt, keep, kept, memory_used, peek, poke, poke32, power_off, power_result,
+    publish_code, reboot, relax, route_console, shared, stop_cpu, time, vcpu_named, wait, zero,
 };
 use crate::cpu::Cpu;
 use crate::exit::{Call, Exit, MemoryAccess, PortAccess, PowerAnswer, RegisterAccess};
@@ -161,10 +161,13 @@ mod vcpu {
     /// Puts the state after reset into this CPU, nothing of an earlier guest left, to start at
     /// an address with an argument.
     const _: fn(&mut Vcpu, u64, u64) = Vcpu::load;
-    /// Runs the guest until it exits, and tells why, in words that name no manufacturer. What
-    /// it does not know is a fault. An instruction that needs several accesses exits several
-    /// times.
-    const _: fn(&mut Vcpu) -> Exit = Vcpu::enter;
+    /// Runs the guest until it exits.
+    const _: fn(&mut Vcpu) -> Left = Vcpu::enter;
+    /// Whether it exited for an interrupt, and that is known before it is decoded.
+    const _: fn(&Left) -> bool = is_interrupt;
+    /// Why it exited, in words that name no manufacturer. What it does not know is a fault. An
+    /// instruction that needs several accesses exits several times.
+    const _: fn(&mut Vcpu, Left) -> Exit = Vcpu::decode;
     /// Ends the instruction of [`Exit::Memory`]: a loaded value reaches its register, and the
     /// program counter goes on.
     const _: fn(&mut Vcpu, &MemoryAccess, u64) = Vcpu::complete_memory;

@@ -32,7 +32,7 @@ pub use platform::Platform;
 pub use serial::Serial;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
 pub use state::Controls;
-pub use vcpu::Vcpu;
+pub use vcpu::{Left, Vcpu, is_interrupt};
 
 pub use abi::platform::virt::PLATFORM;
 

@@ -57,7 +57,15 @@ const _: () = assert!(offset_of!(Vcpu, x) == 0);
 
 /// Why the CPU came back, as `head.s` numbers it: for an interrupt, or for what
 /// the syndrome tells, which may be an SError.
-const INTERRUPT: u64 = 1;
+#[derive(Clone, Copy, Debug)]
+pub struct Left(u64);
+
+/// Whether it came back for an interrupt.
+#[inline(always)]
+#[must_use]
+pub fn is_interrupt(left: &Left) -> bool {
+    left.0 == 1
+}
 
 impl Vcpu {
     /// A vCPU with this number, which runs under these controls and counts there.
@@ -109,7 +117,7 @@ impl Vcpu {
 
     /// Runs the guest until it exits.
     #[inline(always)]
-    pub fn enter(&mut self) -> Exit {
+    pub fn enter(&mut self) -> Left {
         let cause: u64;
         // SAFETY: `load` put this vCPU's EL1 state, stage 2 and traps into the CPU, so the
         // guest can touch nothing but its partition's memory and its own registers; head.s
@@ -151,12 +159,12 @@ impl Vcpu {
                 out("x30") _,
             );
         }
-        if cause == INTERRUPT { Exit::Interrupt } else { self.decode() }
+        Left(cause)
     }
 
     /// What a synchronous exception asks for.
     #[inline(always)]
-    fn decode(&mut self) -> Exit {
+    pub fn decode(&mut self, _left: Left) -> Exit {
         let esr = sysreg::esr();
         match esr::low_class(esr) {
             Some(class::HVC) => calls::decode(&self.x),

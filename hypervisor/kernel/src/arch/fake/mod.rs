@@ -27,7 +27,7 @@ pub use memory::{
 pub use platform::{Platform, device};
 pub use serial::Serial;
 pub use stage2::{Controls, Stage2, Stage2Purpose};
-pub use vcpu::Vcpu;
+pub use vcpu::{Left, Vcpu, is_interrupt};
 
 pub use abi::platform::virt::PLATFORM;
 

@@ -23,6 +23,15 @@ pub struct Vcpu {
     pub(super) wants_clean: bool,
 }
 
+/// What the script said.
+pub type Left = Exit;
+
+/// Whether it is an interrupt.
+#[must_use]
+pub fn is_interrupt(left: &Left) -> bool {
+    matches!(left, Exit::Interrupt)
+}
+
 impl Vcpu {
     /// A vCPU with this number, which runs under these controls and counts there.
     #[must_use]
@@ -67,7 +76,7 @@ impl Vcpu {
     }
 
     /// A physical interrupt first, then the script.
-    pub fn enter(&mut self) -> Exit {
+    pub fn enter(&mut self) -> Left {
         let cpu = cpu_number();
         let exit = Machine::current().with(|state| {
             if state.is_pending(cpu) {
@@ -77,6 +86,11 @@ impl Vcpu {
         });
         self.scripted = exit.is_some();
         exit.unwrap_or(Exit::Idle)
+    }
+
+    /// What the script said.
+    pub fn decode(&mut self, left: Left) -> Exit {
+        left
     }
 
     /// Whether the partition's memory must be cleaned before the vCPU goes on.

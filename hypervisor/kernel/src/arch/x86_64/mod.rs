@@ -34,7 +34,7 @@ pub use platform::Platform;
 pub use serial::Serial;
 pub use stage2::{Purpose as Stage2Purpose, Stage2};
 pub use state::Controls;
-pub use vcpu::Vcpu;
+pub use vcpu::{Left, Vcpu, is_interrupt};
 
 pub use abi::platform::pc::PLATFORM;
 

@@ -104,6 +104,16 @@ pub struct Vcpu {
     pub(super) backend: Backend,
 }
 
+/// Why the guest was left, decoded already.
+pub type Left = Exit;
+
+/// Whether that is known to be an interrupt without a look at what else it may be.
+#[inline(always)]
+#[must_use]
+pub fn is_interrupt(_left: &Left) -> bool {
+    false
+}
+
 impl Vcpu {
     /// A vCPU with this number, which runs under these controls and counts there.
     #[must_use]
@@ -189,7 +199,7 @@ impl Vcpu {
 
     /// Runs the guest until it exits.
     #[inline(always)]
-    pub fn enter(&mut self) -> Exit {
+    pub fn enter(&mut self) -> Left {
         if !self.attention.is_empty()
             && let Some(exit) = self.prepare()
         {
@@ -205,6 +215,12 @@ impl Vcpu {
                 self.decode_vmx(reason)
             }
         }
+    }
+
+    /// Nothing is left to be decoded.
+    #[inline(always)]
+    pub fn decode(&mut self, left: Left) -> Exit {
+        left
     }
 
     /// What must be done before the guest goes on; an exit if it must not. Mostly nothing but an
