@@ -16,6 +16,7 @@ fn add(place: &AtomicU64, more: u64) {
 
 /// How long something took, in ticks.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Histogram {
     /// A time's place is the number of its leading zeros.
     places: [AtomicU64; PLACES],
@@ -77,9 +78,13 @@ impl Histogram {
     }
 }
 
-/// Counters of a vCPU since its partition's last start.
+/// Counters of a vCPU since its partition's last start. What every exit adds to comes first, where
+/// the CPU reaches it from the base without another instruction.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Counters {
+    /// From an exit until the guest is entered again.
+    pub exit_time: Histogram,
     exits: [AtomicU64; REASONS],
     /// Reasons of the last exits, the newest in the lowest four bits.
     last: AtomicU64,
@@ -88,8 +93,6 @@ pub struct Counters {
     on: AtomicU64,
     /// When it was switched on; zero while it is off.
     since: AtomicU64,
-    /// From an exit until the guest is entered again.
-    pub exit_time: Histogram,
     /// From when a timer of the guest was due until its interrupt was answered.
     pub lateness: Histogram,
 }
