@@ -102,7 +102,7 @@ impl Ns16550 {
     }
 
     /// Reads register 0 to 7.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, register: u16, sink: &mut impl Sink) -> u8 {
         if register & 7 == 5 {
             self.drain(sink);
@@ -134,7 +134,7 @@ impl Ns16550 {
     }
 
     /// Writes register 0 to 7.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, register: u16, byte: u8, sink: &mut impl Sink) {
         if register & 7 == 0 && self.line_control & DIVISOR == 0 {
             self.transmit(byte, sink);
@@ -201,7 +201,7 @@ impl Ns16550 {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     const fn line_status(&mut self) -> u8 {
         let ready = if self.received.count != 0 { READY } else { 0 };
         let empty = if self.waiting.count == 0 { EMPTY | SENT } else { 0 };
@@ -220,7 +220,7 @@ impl Ns16550 {
     }
 
     /// The interrupt that comes first, as IIR tells it, and whether there is one.
-    #[inline]
+    #[inline(always)]
     const fn identification(&self) -> (u8, bool) {
         if self.enabled & LINE != 0 && self.overrun {
             (6, true)
@@ -236,14 +236,14 @@ impl Ns16550 {
     }
 
     /// The level of the interrupt.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn line(&self) -> bool {
         self.identification().1
     }
 
     /// A byte is written to the transmitter.
-    #[inline]
+    #[inline(always)]
     fn transmit(&mut self, byte: u8, sink: &mut impl Sink) {
         self.emptied = false;
         if self.modem_control & LOOPBACK != 0 {
@@ -261,7 +261,7 @@ impl Ns16550 {
     }
 
     /// The sink takes what waits, as far as it has space: at most a FIFO of bytes.
-    #[inline]
+    #[inline(always)]
     pub fn drain(&mut self, sink: &mut impl Sink) {
         if self.waiting.count == 0 {
             return;

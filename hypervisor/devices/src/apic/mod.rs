@@ -202,21 +202,21 @@ impl LocalApic {
     }
 
     /// x2APIC mode.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn is_extended(&self) -> bool {
         self.base & EXTENDED != 0
     }
 
     /// xAPIC mode.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn has_page(&self) -> bool {
         self.base & (ENABLED | EXTENDED) == ENABLED
     }
 
     /// Enabled, and by software too: it accepts interrupts.
-    #[inline]
+    #[inline(always)]
     const fn accepts(&self) -> bool {
         self.base & ENABLED != 0 && self.spurious & SOFTWARE_ENABLED != 0
     }
@@ -230,7 +230,7 @@ impl LocalApic {
     }
 
     /// The task priority as CR8 shows it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn cr8(&self) -> u64 {
         (self.task_priority >> 4) as u64
@@ -240,7 +240,7 @@ impl LocalApic {
     ///
     /// # Errors
     /// Bits above the low four.
-    #[inline]
+    #[inline(always)]
     pub fn set_cr8(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
         if value > 15 {
             return Err(GeneralProtection);
@@ -249,7 +249,7 @@ impl LocalApic {
     }
 
     /// The processor priority: of the task, or of what is in service.
-    #[inline]
+    #[inline(always)]
     const fn priority(&self) -> u8 {
         if self.isr.is_empty() {
             return self.task_priority;
@@ -259,7 +259,7 @@ impl LocalApic {
     }
 
     /// The interrupt that the processor takes next, unless its own flag masks it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn pending(&self) -> Option<u8> {
         let top = self.irr.highest();
@@ -268,14 +268,14 @@ impl LocalApic {
 
     /// The interrupt that is highest, whatever masks it, and the task priority that would
     /// have to be lower than its class: for an architecture's threshold. None waits with zero.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn requested(&self) -> u8 {
         if self.accepts() { self.irr.highest() } else { 0 }
     }
 
     /// The processor takes the interrupt that [`LocalApic::pending`] named.
-    #[inline]
+    #[inline(always)]
     pub const fn acknowledge(&mut self, vector: u8) {
         self.irr.clear(vector);
         if vector >= 16 {
@@ -284,7 +284,7 @@ impl LocalApic {
     }
 
     /// The guest ends the interrupt in service.
-    #[inline]
+    #[inline(always)]
     pub const fn end_of_interrupt(&mut self) -> Effect {
         let vector = self.isr.highest();
         self.isr.clear(vector);
@@ -297,7 +297,7 @@ impl LocalApic {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_task_priority(&mut self, priority: u8) -> Effect {
         self.task_priority = priority;
         if let Some(page) = self.page {
@@ -307,7 +307,7 @@ impl LocalApic {
     }
 
     /// The processor priority is another: of what waits, if anything does, the next may be too.
-    #[inline]
+    #[inline(always)]
     const fn priority_changed(&self) -> Effect {
         if self.irr.is_empty() { Effect::None } else { Effect::Pending }
     }
@@ -324,14 +324,14 @@ impl LocalApic {
     }
 
     /// Whether the 8259's interrupts reach the processor.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn passes_external(&self) -> bool {
         self.base & ENABLED == 0 || self.vectors[LINT0] & (MASKED | MODE) == EXTERNAL
     }
 
     /// When [`LocalApic::expire`] must be called, in ticks of the machine's TSC.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn deadline(&self) -> Option<u64> {
         let vector = self.vectors[TIMER];

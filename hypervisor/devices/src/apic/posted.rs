@@ -76,7 +76,7 @@ impl Posted {
     }
 
     /// An interrupt, triggered by level or edge. Vectors below 16 are illegal and lost.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "two bits of index, four words")]
     pub fn post(&self, vector: u8, level: bool) {
         if vector < 16 {
@@ -116,7 +116,7 @@ impl Posted {
     }
 
     /// Whether anything waits here, the 8259's output apart.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn waits(&self) -> bool {
         // Acquire: whoever goes on to look sees what was announced.
@@ -161,7 +161,7 @@ impl Posted {
     }
 
     /// Whether a logical destination names this local APIC.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub(super) fn is_named(&self, destination: u32) -> bool {
         let address = self.address.load(Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl Posted {
     }
 
     /// The 8259 raises or lowers its output; true if it rose.
-    #[inline]
+    #[inline(always)]
     pub fn set_external(&self, level: bool) -> bool {
         // Relaxed: the shared devices' lock orders its writers, the ring its reader. The test
         // spares a write.
@@ -191,7 +191,7 @@ impl Posted {
     }
 
     /// Whether the 8259 has an interrupt.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn external(&self) -> bool {
         self.external.load(Ordering::Relaxed)

@@ -34,6 +34,7 @@ impl Timer {
     }
 
     /// Ticks from the initial count to zero.
+    #[inline(always)]
     const fn period(&self, vector: u32) -> u64 {
         let ticks = (self.initial as u64) << self.shift();
         if vector & PERIODIC != 0 && ticks < SHORTEST { SHORTEST } else { ticks }
@@ -66,7 +67,7 @@ impl Timer {
     }
 
     /// `IA32_TSC_DEADLINE` is written.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn arm(&mut self, vector: u32, deadline: u64) {
         if vector & TSC_DEADLINE != 0 {
             self.deadline = deadline;
@@ -88,7 +89,7 @@ impl Timer {
     }
 
     /// When [`Timer::expire`] will have something to say, in the machine's TSC.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn due(&self, vector: u32) -> Option<u64> {
         if vector & TSC_DEADLINE != 0 {
             if self.deadline == 0 {

@@ -10,44 +10,44 @@ impl Vectors {
     pub(super) const NONE: Self = Self([0; 4]);
 
     /// The bit of a vector within its word.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn bit(vector: u8) -> u64 {
         1u64.wrapping_shl(vector as u32)
     }
 
     /// The word that a vector's bit is in.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn word(vector: u8) -> usize {
         (vector >> 6) as usize
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "two bits of index, four words")]
     pub(super) const fn set(&mut self, vector: u8) {
         self.0[Self::word(vector)] |= Self::bit(vector);
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "two bits of index, four words")]
     pub(super) const fn clear(&mut self, vector: u8) {
         self.0[Self::word(vector)] &= !Self::bit(vector);
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "two bits of index, four words")]
     pub(super) const fn contains(&self, vector: u8) -> bool {
         self.0[Self::word(vector)] & Self::bit(vector) != 0
     }
 
     /// Whether no vector is in it.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn is_empty(&self) -> bool {
         let [a, b, c, d] = self.0;
         a | b | c | d == 0
     }
 
     /// The highest vector, or zero.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn highest(&self) -> u8 {
         let (word, first) = if self.0[3] != 0 {
             (self.0[3], 192)
@@ -64,7 +64,7 @@ impl Vectors {
     }
 
     /// Adds the vectors of one word: those in `level` become so in `modes`, the others edges.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "two bits of index, four words")]
     pub(super) const fn merge(&mut self, word: usize, new: u64, level: u64, modes: &mut Self) {
         let word = word & 3;
@@ -73,7 +73,7 @@ impl Vectors {
     }
 
     /// One of the eight registers of 32 bits that the set is read by.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "two bits of index, four words")]
     pub(super) const fn register(&self, n: u32) -> u32 {
         let half = (n & 1).wrapping_mul(32);

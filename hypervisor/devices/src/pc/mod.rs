@@ -82,7 +82,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    #[inline]
+    #[inline(always)]
     const fn kick(kick: u32) -> Self {
         Self { kick, power: Power::On, deadline: None }
     }
@@ -193,7 +193,7 @@ impl Pc {
     }
 
     /// The interrupt controllers learn the level of a line, if it changed.
-    #[inline]
+    #[inline(always)]
     fn drive(&mut self, line: u8, level: bool, bus: &Bus<'_>) -> u32 {
         let bit = 1u32.wrapping_shl(line.into());
         if line >= io_apic::PINS || (self.lines & bit != 0) == level {
@@ -224,6 +224,7 @@ impl Pc {
         bus.apics.first().is_some_and(|posted| posted.set_external(level)).into()
     }
 
+    #[inline(always)]
     fn uart_line(&mut self, bus: &Bus<'_>) -> u32 {
         self.drive(COM1, self.uart.line(), bus)
     }

@@ -20,7 +20,7 @@ mod port {
 
 impl Pc {
     /// An IN; bytes above the size are zero.
-    #[inline]
+    #[inline(always)]
     pub fn port_read(
         &mut self,
         port: u16,
@@ -47,7 +47,7 @@ impl Pc {
         (value, Outcome::kick(kick))
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_byte(&mut self, port: u16, bus: &Bus<'_>, sink: &mut impl Sink) -> (u8, u32) {
         if port.wrapping_sub(port::COM1) < 8 {
             let byte = self.uart.read(port & 7, sink);
@@ -82,7 +82,7 @@ impl Pc {
     }
 
     /// An OUT.
-    #[inline]
+    #[inline(always)]
     pub fn port_write(
         &mut self,
         port: u16,
@@ -182,7 +182,7 @@ impl Pc {
 
 /// PCI's configuration ports, which nobody answers. The reset port among them is one for bytes
 /// alone: an address with a certain device in it must not reset.
-#[inline]
+#[inline(always)]
 const fn is_configuration(port: u16) -> bool {
     port & 0xfff8 == 0xcf8
 }

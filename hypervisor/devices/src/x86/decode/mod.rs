@@ -93,7 +93,7 @@ pub struct PlainMove {
 /// Decodes MOV between memory and a register with no prefix but REX, in 64-bit code: nearly
 /// everything that a driver does to a device. What it finds is what [`decode`] finds, but from a
 /// word, because it is on the way of each access: the instruction's first eight bytes, lowest first.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub const fn plain_move(bytes: u64) -> Option<PlainMove> {
     let has_rex = bytes & 0xf0 == 0x40;

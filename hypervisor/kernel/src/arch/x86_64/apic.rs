@@ -268,7 +268,7 @@ impl Kick {
 
     /// Sends it. A command register of x2APIC may be written before earlier stores are seen
     /// (Intel SDM, "MSR Access in x2APIC Mode"), so a fence comes first.
-    #[inline]
+    #[inline(always)]
     pub fn send(&self) {
         // SAFETY: orders memory.
         unsafe { core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags)) }
@@ -289,7 +289,7 @@ pub fn interrupt_pending() -> bool {
 }
 
 /// Takes the interrupt of highest priority that came.
-#[inline]
+#[inline(always)]
 pub fn acknowledge() -> Interrupt {
     let local = local();
     let mut arrived = local.arrived.load(Ordering::Relaxed);

@@ -25,7 +25,7 @@ const MEASUREMENTS: u64 = 50;
 static FREQUENCY: AtomicU64 = AtomicU64::new(1_000_000_000);
 
 /// Ticks since the machine started.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn now() -> u64 {
     tsc()
@@ -39,7 +39,7 @@ pub fn glance() -> u64 {
 }
 
 /// Ticks in a second.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn frequency() -> u64 {
     FREQUENCY.load(Ordering::Relaxed)
@@ -91,7 +91,7 @@ pub fn arm(deadline: u64) {
 }
 
 /// The timer of the vCPU's local APIC is due at `deadline`; never for the largest number.
-#[inline]
+#[inline(always)]
 pub(super) fn arm_guest(deadline: u64) {
     let local = local();
     let before = local.guest.load(Ordering::Relaxed);
@@ -111,7 +111,7 @@ pub(super) fn guest_due() -> u64 {
 
 /// What the timer's interrupt stands for: the guest's timer, or the kernel's deadline. What is
 /// not due yet is armed again.
-#[inline]
+#[inline(always)]
 pub(super) fn due() -> Interrupt {
     let local = local();
     let (armed, guest) = (local.armed.load(Ordering::Relaxed), local.guest.load(Ordering::Relaxed));

@@ -151,14 +151,14 @@ impl Vcpu {
 
     /// What it did.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn counters(&self) -> &'static Counters {
         self.counters
     }
 
     /// Its number within its partition.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn index(&self) -> usize {
         self.index
     }
@@ -360,7 +360,7 @@ impl Vcpu {
 /// Between the platform and the vCPU.
 impl Vcpu {
     /// Its local APIC may have something new.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look(&mut self) {
         self.attention.insert(Attention::INTERRUPT);
     }

@@ -41,7 +41,7 @@ impl Vcpu {
     }
 
     /// How the guest reads instructions now.
-    #[inline]
+    #[inline(always)]
     pub(in super::super) fn mode(&self) -> Mode {
         const L: u16 = 1 << 9;
         const D: u16 = 1 << 10;
@@ -113,7 +113,7 @@ impl Vcpu {
     }
 
     /// Ends a memory access. A plain load's value fills its register: 32 bits clear the upper half.
-    #[inline]
+    #[inline(always)]
     pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
         if self.step.is_some() {
             return self.end_access(access, value);
@@ -126,7 +126,7 @@ impl Vcpu {
 
     /// Ends a port access: an IN's value reaches its register, the upper half of which
     /// becomes zero where it has 32 bits.
-    #[inline]
+    #[inline(always)]
     pub fn complete_port(&mut self, access: &PortAccess, value: u64) {
         if self.string.is_some() {
             return self.end_string(access, value);
@@ -140,7 +140,7 @@ impl Vcpu {
     }
 
     /// Ends a register access: the value is in EDX and EAX.
-    #[inline]
+    #[inline(always)]
     pub fn complete_register(&mut self, access: &RegisterAccess, value: u64) {
         if access.direction == Direction::Read {
             self.registers[0] = value & 0xffff_ffff;
@@ -150,7 +150,7 @@ impl Vcpu {
     }
 
     /// Gives a call its result.
-    #[inline]
+    #[inline(always)]
     pub fn complete_call(&mut self, result: u64) {
         self.registers[0] = result;
         self.advance();
