@@ -43,6 +43,9 @@ enum Verb {
     /// Write the flash image and print its report; the same sources give the same bytes.
     #[command(after_help = paper::IMAGE_EXAMPLES)]
     Image(paper::ImageArguments),
+    /// Write all that boots and how it is started into a folder, for a program such as a test.
+    #[command(after_help = paper::STAGE_EXAMPLES)]
+    Stage(paper::StageArguments),
     /// Tell every mistake in manifests at once; ends with 2 if there is any.
     #[command(after_help = paper::CHECK_EXAMPLES)]
     Check(paper::CheckArguments),
@@ -89,6 +92,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         Verb::Run(arguments) => run::run(&workspace, &installer, arguments),
         Verb::Ctl(arguments) => ctl::run(&workspace, arguments),
         Verb::Image(arguments) => paper::image(&workspace, &installer, arguments),
+        Verb::Stage(arguments) => paper::stage(&workspace, &installer, arguments),
         Verb::Check(arguments) => paper::check(&workspace, arguments),
         Verb::Report(arguments) => paper::print_report(&workspace, arguments),
         Verb::Schema => Ok(paper::print_schema()),

@@ -6,8 +6,8 @@
 //! [`Mistakes`], ends with [`USAGE`], one of `bulkctl` as that says, every other one with [`FAILED`].
 
 use crate::manifest::mistake::Mistakes;
+pub use bulkhead_test::mistake::{Mistake, mistake};
 use std::error::Error;
-use std::fmt;
 
 /// The command did what it was asked, and it went well.
 pub const PASSED: u8 = 0;
@@ -17,30 +17,6 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The time given with `--timeout` ran out, as `timeout(1)` says it.
 pub const TIMEOUT: u8 = 124;
-
-/// What a user wrote is wrong: where, what, and how it is mended.
-#[derive(Debug)]
-pub struct Mistake(String);
-
-impl Mistake {
-    /// A mistake with its whole text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Mistake {}
-
-/// An `anyhow` error that is a [`Mistake`], for `return Err(mistake(…))`.
-pub fn mistake(text: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Mistake::new(text))
-}
 
 /// The exit status an error ends with.
 pub fn status_of(error: &anyhow::Error) -> u8 {

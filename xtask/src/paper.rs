@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The verbs that boot nothing: `image`, `check`, `report` and `schema`.
+//! The verbs that boot nothing: `image`, `stage`, `check`, `report` and `schema`.
 
+use crate::emulator::table::tools;
 use crate::failure::{PASSED, USAGE, mistake};
 use crate::guests::Builder;
 use crate::manifest::{self, Folders, report};
 use crate::packages::{Installer, debian};
 use crate::product;
-use crate::scenario::format::Boot;
 use crate::system::{DEFAULT, System};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result};
+use bulkhead_test::Boot;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,10 @@ Examples:
   cargo xtask image qemu-arm64 -o flash.img
   cargo xtask image pc -o disk.img
   cargo xtask image my/manifest.toml --as image -o Image";
+/// Examples for the help of `stage`.
+pub const STAGE_EXAMPLES: &str = "\
+Example:
+  cargo xtask stage my/manifest.toml --into machine";
 /// Examples for the help of `check`.
 pub const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -45,6 +51,19 @@ pub struct ImageArguments {
     /// How it will boot; if left out on Arm from flash, padded to its size, on x86 from a disk.
     #[arg(long = "as", value_enum, value_name = "WAY")]
     boot: Option<Boot>,
+}
+
+/// What `stage` can be asked.
+#[derive(Debug, clap::Args)]
+pub struct StageArguments {
+    /// A manifest's path, a board's name (its demo) or a scenario's name.
+    system: String,
+    /// The folder.
+    #[arg(long, value_name = "FOLDER")]
+    into: PathBuf,
+    /// The emulator that will start it, which is installed; the board's first if left out.
+    #[arg(long, value_name = "EMULATOR")]
+    on: Option<String>,
 }
 
 /// What `check` can be asked.
@@ -82,6 +101,29 @@ pub fn image(
         .with_context(|| list.display().to_string())?;
     print!("{}", report::render(&product.manifest));
     println!("\n{}  SHA-256 {}", output.display(), debian::sha256(output)?);
+    Ok(PASSED)
+}
+
+/// Writes everything that boots, and how the board's emulators start it, for a program that
+/// does. One at a time: two that build one guest would write the same files.
+pub fn stage(
+    workspace: &Workspace,
+    installer: &Installer,
+    arguments: &StageArguments,
+) -> Result<u8> {
+    let path = made(workspace.target().to_path_buf())?.join("stage.lock");
+    let shown = || path.display().to_string();
+    let lock = File::create(&path).with_context(shown)?;
+    lock.lock().with_context(shown)?;
+    let system = System::find(workspace, &arguments.system)?;
+    let mut builder = Builder::new(workspace, installer)?;
+    let folder = std::path::absolute(made(arguments.into.clone())?)?;
+    let product = product::build_into(workspace, &mut builder, &system, &folder)?;
+    installer.need(tools(product.emulator(arguments.on.as_deref())?))?;
+    let path = folder.join("machine.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&product.built)?)
+        .with_context(|| path.display().to_string())?;
+    println!("{}", path.display());
     Ok(PASSED)
 }
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Other programs: run quietly with their output kept for the error message,
-//! and found on the path.
+//! Other programs: run quietly with their output kept for the error message.
 
 use crate::terminal::Step;
 use anyhow::{Context, Result, bail};
-use std::ffi::OsStr;
+pub use bulkhead_test::emulator::command::{shown, which};
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
 /// Lines of a failed program's output that an error message repeats.
@@ -31,33 +29,6 @@ impl Done {
         let lines: Vec<&str> = self.stdout.lines().chain(self.stderr.lines()).collect();
         let skipped = lines.len().saturating_sub(LINES_SHOWN);
         lines[skipped..].join("\n")
-    }
-}
-
-/// Where a program lies on the path, if it does.
-pub fn which(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(system)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-}
-
-/// The command as a person would type it.
-pub fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-/// One word of a command, quoted if a shell would split it.
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -124,13 +95,6 @@ fn drain(pipe: impl Read, watch: &impl Fn(&str)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shown_command_can_be_typed_again() {
-        let mut command = Command::new("echo");
-        command.args(["a b", "it's", "-drive", "if=pflash,format=raw"]);
-        assert_eq!(shown(&command), r"echo 'a b' 'it'\''s' -drive if=pflash,format=raw");
-    }
 
     #[test]
     fn a_failing_command_says_what_it_said() {

@@ -2,21 +2,24 @@
 //! A system's flash image with what is needed to boot it.
 
 use crate::cargo::Recipe;
-use crate::emulator::table::{self, Emulator};
-use crate::failure::mistake;
+use crate::emulator::table;
 use crate::guests::Builder;
 use crate::image;
 use crate::image::{Program, pc};
 use crate::manifest::board::Arch;
 use crate::manifest::{self, Folders, Guest, Manifest};
 use crate::packages::debian::{self, Package};
-use crate::scenario::format::{Boot, with_word};
+use crate::scenario::format::with_word;
 use crate::system::System;
 use crate::terminal::Step;
 use crate::workspace::Workspace;
 use abi::bundle::Bundle;
 use abi::platform::Platform;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bulkhead_test::Boot;
+use bulkhead_test::built::Built;
+use bulkhead_test::emulator::table::Emulator;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The package of the UEFI application.
@@ -41,25 +44,35 @@ pub struct Product {
     pub program_len: usize,
     /// Bytes of the bundle behind it.
     pub bundle_len: usize,
-    /// What boots in each way, and where the bundle lies in it.
-    files: Vec<File>,
-    emulators: Vec<(String, Emulator)>,
+    /// What starts it.
+    pub built: Built,
+    /// Where the bundle lies in each file that boots.
+    bundles: BTreeMap<Boot, Vec<usize>>,
 }
 
-/// What boots in one way.
-#[derive(Debug)]
-struct File {
-    way: Boot,
-    path: PathBuf,
-    /// Where the bundle lies in it: a disk holds it once for each firmware.
-    bundles: Vec<usize>,
+/// What boots in each way, and where the bundle lies in it: a disk holds it once for
+/// each firmware.
+#[derive(Default)]
+struct Boots {
+    files: BTreeMap<Boot, PathBuf>,
+    bundles: BTreeMap<Boot, Vec<usize>>,
 }
 
 /// Builds a system: the hypervisor, every guest, and the files that boot.
 pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> Result<Product> {
     let folder = workspace.system(&system.name)?;
+    build_into(workspace, builder, system, &folder)
+}
+
+/// The same with the files in another folder.
+pub fn build_into(
+    workspace: &Workspace,
+    builder: &mut Builder,
+    system: &System,
+    folder: &Path,
+) -> Result<Product> {
     let folders = Folders::of(workspace);
-    let path = stage(builder, &folders, system, &folder)?;
+    let path = stage(builder, &folders, system, folder)?;
     let manifest = manifest::load(&path, &folders)?;
     let features = system.scenario.as_ref().map_or(&[][..], |scenario| &scenario.features);
     let kernel = builder.program(&kernel(manifest.board().arch, features))?;
@@ -82,10 +95,16 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
     };
     let image = image::build(&manifest, &program, &mut find)?;
     let commands = system.scenario.as_ref().map_or(&[][..], |scenario| &scenario.grub);
-    let boots = boots(builder, &folder, &manifest, &image, commands)?;
+    let boots = boots(builder, folder, &manifest, &image, commands)?;
     write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
     drop(step);
-    let emulators = table::read(workspace, &manifest.board().name)?;
+    let board = manifest.board().name.clone();
+    let built = Built {
+        emulators: table::read(workspace, &board)?,
+        board,
+        partitions: manifest.partitions().iter().map(|one| one.name.clone()).collect(),
+        files: boots.files,
+    };
     Ok(Product {
         name: system.name.clone(),
         manifest,
@@ -93,8 +112,8 @@ pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> R
         packages,
         program_len: image.program_len(),
         bundle_len: image.bundle().len(),
-        files: boots,
-        emulators,
+        built,
+        bundles: boots.bundles,
     })
 }
 
@@ -105,16 +124,15 @@ fn boots(
     manifest: &Manifest,
     image: &Program,
     commands: &[String],
-) -> Result<Vec<File>> {
-    let mut files = Vec::new();
+) -> Result<Boots> {
+    let mut boots = Boots::default();
     let mut file = |ways: &[Boot], name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         let bundles = image.bundles(bytes);
-        files.extend(ways.iter().map(|way| File {
-            way: *way,
-            path: path.clone(),
-            bundles: bundles.clone(),
-        }));
+        for way in ways {
+            boots.files.insert(*way, path.clone());
+            boots.bundles.insert(*way, bundles.clone());
+        }
         write(&path, bytes)
     };
     match manifest.board().arch {
@@ -131,7 +149,7 @@ fn boots(
             file(&[Boot::Kernel], "bulkhead.elf", image.bytes())?;
         }
     }
-    Ok(files)
+    Ok(boots)
 }
 
 /// The system's manifest, or a copy of it beside what a scenario makes for it.
@@ -161,20 +179,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 impl Product {
     /// An emulator of the board by name, or its first.
     pub fn emulator(&self, named: Option<&str>) -> Result<&Emulator> {
-        let mut emulators = self.emulators.iter();
-        let found = match named {
-            None => emulators.next(),
-            Some(named) => emulators.find(|(name, _)| name == named),
-        };
-        found.map(|(_, emulator)| emulator).ok_or_else(|| {
-            let names: Vec<&str> = self.emulators.iter().map(|(name, _)| name.as_str()).collect();
-            mistake(format!(
-                "board {} has no emulator {}; it has: {}",
-                self.manifest.board().name,
-                named.unwrap_or("at all"),
-                names.join(", ")
-            ))
-        })
+        self.built.emulator(named)
     }
 
     /// The emulators with these names, or the board's first.
@@ -187,24 +192,17 @@ impl Product {
 
     /// The file that one way into the machine starts from.
     pub fn file(&self, boot: Boot) -> Result<&Path> {
-        self.built(boot).map(|file| file.path.as_path())
+        self.built.file(boot)
     }
 
-    fn built(&self, boot: Boot) -> Result<&File> {
-        self.files.iter().find(|file| file.way == boot).ok_or_else(|| {
-            let board = &self.manifest.board().name;
-            mistake(format!("nothing is built that boots board {board} from {}", boot.word()))
-        })
-    }
-
-    /// Names of the partitions, in the order of the console's digits.
-    pub fn partitions(&self) -> Vec<String> {
-        self.manifest.partitions().iter().map(|partition| partition.name.clone()).collect()
+    /// Where the bundle lies in it.
+    fn bundles(&self, boot: Boot) -> &[usize] {
+        self.bundles.get(&boot).map_or(&[], Vec::as_slice)
     }
 
     /// The bundle in such a file.
     pub fn bundle(&self, boot: Boot) -> Result<Vec<u8>> {
-        let File { path, bundles, .. } = self.built(boot)?;
+        let (path, bundles) = (self.file(boot)?, self.bundles(boot));
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let start = bundles.first().copied().context("the file holds no bundle")?;
         Ok(bytes.get(start..start + self.bundle_len).context("the file was cut")?.to_vec())
@@ -213,7 +211,7 @@ impl Product {
     /// Writes a copy of such a file with one byte of its bundle inverted, wherever it
     /// holds the bundle; a negative place counts from the bundle's end.
     pub fn corrupted(&self, boot: Boot, place: i64, copy: &Path) -> Result<()> {
-        let File { path, bundles, .. } = self.built(boot)?;
+        let (path, bundles) = (self.file(boot)?, self.bundles(boot));
         let mut bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let length = self.bundle_len;
         let from_start = usize::try_from(place).ok();

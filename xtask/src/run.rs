@@ -3,18 +3,20 @@
 
 use crate::ctl::instances::Published;
 use crate::emulator::session::{Wishes, attend};
-use crate::emulator::streams::Streams;
-use crate::emulator::table::Options;
+use crate::emulator::table::tools;
 use crate::failure::{PASSED, mistake};
 use crate::guests::Builder;
 use crate::packages::Installer;
 use crate::process;
 use crate::product::{self, Product};
-use crate::scenario::format::{Boot, Scenario};
+use crate::scenario::format::Scenario;
 use crate::system::{DEFAULT, System};
 use crate::terminal::announce;
 use crate::workspace::Workspace;
 use anyhow::Result;
+use bulkhead_test::Boot;
+use bulkhead_test::emulator::streams::Streams;
+use bulkhead_test::emulator::table::Options;
 use regex::Regex;
 use std::fs::File;
 use std::path::PathBuf;
@@ -87,7 +89,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let scenario = system.scenario.as_ref();
     let on = arguments.on.clone().or_else(|| scenario?.emulators().into_iter().next());
     let emulator = product.emulator(on.as_deref())?;
-    installer.need(emulator.tools())?;
+    installer.need(tools(emulator))?;
     let options = arguments.options(scenario);
     let launch = emulator.launch(product.file(emulator.way(options.boot)?)?, &options)?;
     if arguments.print_command {

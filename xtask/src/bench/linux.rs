@@ -8,9 +8,9 @@ use super::figures::Figure;
 use super::lab::{Lab, Run, figure};
 use crate::manifest::board::Arch;
 use crate::product::Product;
-use crate::scenario::format::Boot;
 use crate::workspace::made;
 use anyhow::{Context, Result};
+use bulkhead_test::Boot;
 
 /// Magic word of a flattened device tree, and where its length is.
 const TREE: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];

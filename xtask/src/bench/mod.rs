@@ -20,9 +20,10 @@ mod xen;
 
 use crate::failure::{FAILED, PASSED};
 use crate::packages::Installer;
-use crate::suite::{Tally, explain, tell};
+use crate::suite::{Tally, judged};
 use crate::workspace::Workspace;
 use anyhow::Result;
+use bulkhead_test::report::Verdict;
 use figures::Figures;
 use lab::Lab;
 use std::time::{Duration, Instant};
@@ -160,9 +161,7 @@ pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Resul
 fn skip(table: &Table, why: &str, filter: &str) -> Tally {
     let mut all = Tally::default();
     for name in table.tests().iter().filter(|name| name.contains(filter)) {
-        tell(Tally::SKIPPED, name, Duration::ZERO);
-        explain(why);
-        all = all.and(Tally::SKIPPED);
+        all = all.and(judged(name, Verdict::Skipped(why.to_owned()), Duration::ZERO));
     }
     all
 }
@@ -176,13 +175,9 @@ fn compare(table: &Table, measured: &Measured, recorded: &Figures, filter: &str)
         }
         let begun = Instant::now();
         let grown = verdict.grown(recorded);
-        let holds = grown.is_none() && !verdict.fails();
-        let tally = if holds { Tally::PASSED } else { Tally::FAILED };
-        tell(tally, &name, begun.elapsed());
-        if !holds {
-            explain(&grown.unwrap_or_else(|| verdict.to_string()));
-        }
-        all = all.and(tally);
+        let fails = grown.or_else(|| verdict.fails().then(|| verdict.to_string()));
+        let verdict = fails.map_or(Verdict::Passed, Verdict::Failed);
+        all = all.and(judged(&name, verdict, begun.elapsed()));
     }
     all
 }

@@ -10,14 +10,15 @@ use super::Measured;
 use super::figures::Figures;
 use super::lab::{Lab, ONE_TICK, Run, figure, loaded_bytes, play};
 use super::payload::{checked, memory, rows};
-use crate::emulator::launch::Launch;
-use crate::emulator::table::{Emulator, Kind, Options};
+use crate::emulator::table::tools;
 use crate::manifest::board::Arch;
 use crate::packages::{BOCHS, Installer};
 use crate::process;
 use crate::product::Product;
-use crate::scenario::format::Boot;
 use anyhow::{Result, ensure};
+use bulkhead_test::Boot;
+use bulkhead_test::emulator::launch::Launch;
+use bulkhead_test::emulator::table::{Emulator, Kind, Options};
 use std::path::Path;
 use std::process::Command;
 
@@ -57,7 +58,7 @@ pub(super) fn uncounted(installer: &Installer, on: &str) -> Result<Option<String
 pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Result<()> {
     let alone = lab.build("pc-alone")?;
     let emulator = alone.emulator(Some(on))?;
-    lab.installer.need(emulator.tools())?;
+    lab.installer.need(tools(emulator))?;
     let what = format!("the payload on {on}");
     let console = play(&machine(emulator, &alone, 1)?, &run(&what))?;
     measured.ours = checked(&console, &what)?;

@@ -17,9 +17,9 @@ use super::pc::{launch_model, run};
 use crate::image::pc;
 use crate::manifest::board::Arch;
 use crate::product::Product;
-use crate::scenario::format::Boot;
 use crate::workspace::made;
 use anyhow::{Context, Result};
+use bulkhead_test::Boot;
 use std::path::{Path, PathBuf};
 
 /// The emulator, and its model whose CPUID says no frequency: Linux believes what Bochs's others say.

@@ -4,14 +4,13 @@
 //! of `bulkctl` in a Linux guest.
 
 pub mod instances;
-pub mod line;
 
 use crate::failure::PASSED;
 use crate::workspace::Workspace;
 use anyhow::Result;
 use bulkctl::person::Person;
 use bulkctl::verbs::{self, Options, STATUSES, Verb};
-use line::Line;
+use bulkhead_test::line::Line;
 use std::path::PathBuf;
 
 /// Examples for the help.

@@ -5,9 +5,9 @@
 //! Ctrl-A x leaves; Ctrl-A Ctrl-A sends one Ctrl-A. Ctrl-] belongs to the
 //! hypervisor: it moves the focus between partitions.
 
-use super::machine::{Event, forward};
 use anyhow::{Context, Result};
 use bulkctl::keys::Raw;
+use bulkhead_test::emulator::machine::{Event, forward};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::mpsc::Sender;
 

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Emulators: how one is started for a board, watched, and ended.
+//! Emulators: which a board has, and how a person attends one. How it is started and
+//! ended is in the library of tests ([`bulkhead_test::emulator`]).
 
-pub mod bochs;
-pub mod frames;
 pub mod keyboard;
-pub mod keys;
-pub mod launch;
-pub mod lines;
-pub mod machine;
 pub mod session;
-pub mod streams;
-pub mod switchboard;
 pub mod table;

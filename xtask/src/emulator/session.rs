@@ -2,18 +2,18 @@
 //! A machine watched by a person or a script: its console passed on, its lines
 //! matched, its end judged.
 
-use super::frames::Filter;
 use super::keyboard::{HINT, Keyboard};
-use super::launch::Launch;
-use super::lines::{End, Lines};
-use super::machine::{Event, Machine};
-use super::streams::Streams;
-use super::switchboard::{Switchboard, listen};
 use crate::ctl::instances::Published;
 use crate::failure::{FAILED, PASSED, TIMEOUT};
 use crate::terminal::announce;
 use anyhow::{Context, Result};
 use bulkctl::keys::{Escape, Typed};
+use bulkhead_test::emulator::frames::Filter;
+use bulkhead_test::emulator::launch::Launch;
+use bulkhead_test::emulator::lines::{End, Lines};
+use bulkhead_test::emulator::machine::{Event, Machine};
+use bulkhead_test::emulator::streams::Streams;
+use bulkhead_test::emulator::switchboard::{Switchboard, listen};
 use regex::Regex;
 use std::fs::File;
 use std::io::Write;

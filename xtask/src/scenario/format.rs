@@ -28,58 +28,13 @@
 
 use crate::failure::mistake;
 use crate::workspace::Workspace;
-use bulkctl::verbs::{Options, Verb};
-use clap::Parser;
+use bulkhead_test::Boot;
+use bulkhead_test::mailbox::Command;
 use regex::Regex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// How the hypervisor gets into the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Boot {
-    /// Arm: from flash, at the reset vector.
-    Flash,
-    /// Arm: as a Linux `Image`, the way U-Boot's booti starts it.
-    Image,
-    /// x86: from a virtio disk, by UEFI.
-    Uefi,
-    /// x86: the same disk image on AHCI, by UEFI.
-    UefiAhci,
-    /// x86: the same disk image on USB, by UEFI.
-    UefiUsb,
-    /// x86: the same disk image on virtio (in Bochs on IDE), by a PC's BIOS.
-    Bios,
-    /// x86: the same disk image on AHCI, by a PC's BIOS.
-    BiosAhci,
-    /// x86: the same disk image on USB, by a PC's BIOS.
-    BiosUsb,
-    /// x86: as an ELF file, by its PVH note.
-    Kernel,
-}
-
-impl Boot {
-    /// Every way that starts from a PC's disk image.
-    pub const DISK: [Self; 6] =
-        [Self::Uefi, Self::UefiAhci, Self::UefiUsb, Self::Bios, Self::BiosAhci, Self::BiosUsb];
-
-    /// As it is typed.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Flash => "flash",
-            Self::Image => "image",
-            Self::Uefi => "uefi",
-            Self::UefiAhci => "uefi-ahci",
-            Self::UefiUsb => "uefi-usb",
-            Self::Bios => "bios",
-            Self::BiosAhci => "bios-ahci",
-            Self::BiosUsb => "bios-usb",
-            Self::Kernel => "kernel",
-        }
-    }
-}
 
 /// How a run must end.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -159,18 +114,6 @@ pub struct Asking {
     pub status: u8,
 }
 
-/// What can stand behind `ctl`.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "ctl", no_binary_name = true)]
-pub struct Command {
-    /// Options of every verb.
-    #[command(flatten)]
-    pub options: Options,
-    /// The verb.
-    #[command(subcommand)]
-    pub verb: Verb,
-}
-
 /// Text for a console.
 #[derive(Clone, Debug)]
 pub struct Typing {
@@ -210,8 +153,7 @@ impl TryFrom<StepTable> for Step {
                 Ok(Self::Type(Typing { text, to }))
             }
             (None, None, Some(text), None) if times.is_none() && to.is_none() => {
-                let command = Command::try_parse_from(text.split_whitespace());
-                let command = command.map_err(|error| error.to_string())?;
+                let command = Command::read(&text)?;
                 let prints = prints.map(|Patterns(patterns)| patterns).unwrap_or_default();
                 Ok(Self::Ask(Asking { text, command, prints, status: status.unwrap_or(0) }))
             }

@@ -3,7 +3,7 @@
 //! it is tested without a machine.
 
 use super::format::{Agreement, Asking, Ending, Scenario, Step};
-use crate::emulator::lines::End;
+use bulkhead_test::End;
 use regex::Regex;
 use std::collections::VecDeque;
 

@@ -2,17 +2,23 @@
 //! Tests that cargo runs on this machine: each host package's own, and those
 //! of the kernel again under Miri.
 
-use super::{Tally, explain, tell};
+use super::{Tally, explain, judged, record, tell};
 use crate::cargo;
 use crate::packages::{Installer, rust};
 use crate::process::{self, Done};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use bulkhead_test::NO_INSTALL;
+use bulkhead_test::report::Verdict;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Packages whose tests run under Miri: those with unsafe code that the host can run.
 const UNDER_MIRI: [&str; 1] = ["kernel"];
+
+/// The test of a system that a user could have written, and its package.
+const LIBRARY: &str = "library/example";
+const LIBRARY_PACKAGE: &str = "example";
 
 /// Runs the packages' tests that the filter names.
 pub fn run(workspace: &Workspace, filter: &str) -> Result<Tally> {
@@ -49,9 +55,8 @@ pub fn run_miri(workspace: &Workspace, installer: &Installer, filter: &str) -> R
         }
         let begun = Instant::now();
         if let Err(why) = rust::need_miri(installer) {
-            tell(Tally::SKIPPED, &name, begun.elapsed());
-            explain(&format!("{why:#}"));
-            all = all.and(Tally::SKIPPED);
+            let verdict = Verdict::Skipped(format!("{why:#}"));
+            all = all.and(judged(&name, verdict, begun.elapsed()));
             continue;
         }
         let mut command = rust::nightly_cargo(&["miri", "test", "--package", package]);
@@ -63,6 +68,26 @@ pub fn run_miri(workspace: &Workspace, installer: &Installer, filter: &str) -> R
     Ok(all)
 }
 
+/// Runs the tests of systems that are written as a user would, with the library of tests.
+pub fn run_library(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
+    if !LIBRARY.contains(filter) {
+        return Ok(Tally::default());
+    }
+    let mut command = cargo::cargo(workspace);
+    command.args([
+        "test",
+        "--no-fail-fast",
+        "--package",
+        LIBRARY_PACKAGE,
+        "--",
+        "--test-threads=1",
+    ]);
+    if installer.refuses() {
+        command.env(NO_INSTALL, "1");
+    }
+    judge(LIBRARY, &mut command)
+}
+
 /// Runs one `cargo test` and reports it.
 fn judge(name: &str, command: &mut Command) -> Result<Tally> {
     let begun = Instant::now();
@@ -72,7 +97,15 @@ fn judge(name: &str, command: &mut Command) -> Result<Tally> {
         // It did not build, or a test program died.
         tally = tally.and(Tally::FAILED);
     }
-    tell(tally, &format!("{name}: {} tests", tally.passed + tally.failed), begun.elapsed());
+    let (took, cases) = (begun.elapsed(), cases(&done.stdout));
+    if tally.failed > 0 && !cases.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_))) {
+        record(name, "all", Verdict::Failed(complaint(&done)), took);
+    }
+    for (case, verdict) in cases {
+        // How long each took, cargo does not say.
+        record(name, &case, verdict, Duration::ZERO);
+    }
+    tell(tally, &format!("{name}: {} tests", tally.passed + tally.failed), took);
     for line in done.stdout.lines().filter(|line| line.contains(" ... ignored")) {
         explain(line.trim_start_matches("test "));
     }
@@ -102,6 +135,28 @@ fn count(said: &str) -> Tally {
     )
 }
 
+/// Each test by its name, from the lines `test NAME ... ok` and, of those that failed, what stands
+/// below `---- NAME stdout ----`.
+fn cases(said: &str) -> Vec<(String, Verdict)> {
+    let why = |name: &str| {
+        let behind = said.split_once(&format!("---- {name} stdout ----\n"));
+        let text = behind.map_or("", |(_, behind)| behind);
+        let end = text.find("\n---- ").or_else(|| text.find("\n\n\nfailures:"));
+        text.get(..end.unwrap_or(text.len())).unwrap_or(text).trim().to_owned()
+    };
+    let case = |line: &str| {
+        let (name, came) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        let verdict = match came.split_once(", ").unwrap_or((came, "")) {
+            ("ok", _) => Verdict::Passed,
+            ("ignored", reason) => Verdict::Skipped(reason.to_owned()),
+            ("FAILED", _) => Verdict::Failed(why(name)),
+            _ => return None,
+        };
+        Some((name.to_owned(), verdict))
+    };
+    said.lines().filter_map(case).collect()
+}
+
 /// What a failed run said, without the tests that passed.
 fn complaint(done: &Done) -> String {
     let said = done.stdout.lines().filter(|line| {
@@ -116,16 +171,23 @@ fn complaint(done: &Done) -> String {
 
 /// The workspace's packages that run on the host: its default members.
 fn packages(workspace: &Workspace) -> Result<Vec<String>> {
-    let file = workspace.root().join("Cargo.toml");
-    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let table: toml::Table = toml::from_str(&text).context("Cargo.toml")?;
-    let members = table
+    let table = |folder: &str| -> Result<toml::Table> {
+        let file = workspace.root().join(folder).join("Cargo.toml");
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        toml::from_str(&text).with_context(|| file.display().to_string())
+    };
+    let all = table("")?;
+    let members = all
         .get("workspace")
         .and_then(|workspace| workspace.get("default-members"))
         .and_then(|members| members.as_array())
         .context("Cargo.toml has no workspace.default-members")?;
-    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    Ok(members.iter().filter_map(|member| member.as_str()).map(name).collect())
+    let name = |folder: &str| {
+        let member = table(folder)?;
+        let name = member.get("package").and_then(|package| package.get("name"));
+        name.and_then(|name| name.as_str()).map(str::to_owned).context("a package has no name")
+    };
+    members.iter().filter_map(|member| member.as_str()).map(name).collect()
 }
 
 #[cfg(test)]
@@ -138,5 +200,20 @@ mod tests {
                     test result: FAILED. 5 passed; 1 failed; 2 ignored; 0 measured; finished\n";
         assert_eq!(count(said), Tally { passed: 7, failed: 1, skipped: 2 });
         assert!(count("nothing").is_empty());
+    }
+
+    #[test]
+    fn each_test_has_a_verdict_of_its_own_and_what_failed_says_why() {
+        let said = "running 4 tests\ntest a::b ... ok\ntest c ... FAILED\n\
+                    test d ... ignored, needs KVM\ntest e - should panic ... ok\n\nfailures:\n\n\
+                    ---- c stdout ----\nthread 'c' panicked\nleft: 1\n\n\nfailures:\n    c\n";
+        let named = |name: &str, verdict| (name.to_owned(), verdict);
+        let expected = [
+            named("a::b", Verdict::Passed),
+            named("c", Verdict::Failed("thread 'c' panicked\nleft: 1".to_owned())),
+            named("d", Verdict::Skipped("needs KVM".to_owned())),
+            named("e - should panic", Verdict::Passed),
+        ];
+        assert_eq!(cases(said), expected);
     }
 }

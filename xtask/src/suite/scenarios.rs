@@ -2,8 +2,8 @@
 //! The scenarios as tests: all images are built first, then two machines run
 //! side by side.
 
-use super::{Tally, explain, tell};
-use crate::emulator::table::Options;
+use super::{Tally, judged, verdict_of};
+use crate::emulator::table::tools;
 use crate::guests::Builder;
 use crate::packages::debian::sha256;
 use crate::packages::{Installer, release};
@@ -15,6 +15,8 @@ use crate::system::{System, names};
 use crate::terminal::Step;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result, ensure};
+use bulkhead_test::emulator::table::Options;
+use bulkhead_test::report::Verdict;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
@@ -40,7 +42,7 @@ struct Job<'a> {
 pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
     let mut systems = Vec::new();
     for name in names(&workspace.scenarios()) {
-        let named = |system: &System| format!("scenario/{}", system.name).contains(filter);
+        let named = |system: &System| scenario_name(&system.name).contains(filter);
         systems.extend(System::of_scenario(workspace, &name)?.into_iter().filter(named));
     }
     if systems.is_empty() {
@@ -54,23 +56,21 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         let Some(scenario) = &system.scenario else { continue };
         let begun = Instant::now();
         if let Some(why) = release.as_ref().and_then(|release| scenario.skip.get(release)) {
-            tell(Tally::SKIPPED, &format!("scenario/{}", system.name), begun.elapsed());
-            explain(why);
-            tally = tally.and(Tally::SKIPPED);
+            let verdict = Verdict::Skipped(why.clone());
+            tally = tally.and(judged(&scenario_name(&system.name), verdict, begun.elapsed()));
             continue;
         }
         let product = product::build(workspace, &mut builder, system);
         match product {
             Ok(product) => {
                 for emulator in product.emulators(&scenario.emulators())? {
-                    installer.need(emulator.tools())?;
+                    installer.need(tools(emulator))?;
                 }
                 products.push((scenario, product));
             }
             Err(why) => {
-                tell(Tally::FAILED, &format!("scenario/{}", system.name), begun.elapsed());
-                explain(&format!("{why:#}"));
-                tally = tally.and(Tally::FAILED);
+                let verdict = Verdict::Failed(format!("{why:#}"));
+                tally = tally.and(judged(&scenario_name(&system.name), verdict, begun.elapsed()));
             }
         }
     }
@@ -88,16 +88,18 @@ pub fn run(workspace: &Workspace, installer: &Installer, filter: &str) -> Result
         let way = product.emulator(None)?.way(None)?;
         let platform = product.manifest.board().platform();
         let verdict = refused_damage(&product.bundle(way)?, platform, DAMAGED);
-        let one = if verdict.is_ok() { Tally::PASSED } else { Tally::FAILED };
-        tell(one, &format!("scenario/{} ({DAMAGED} bytes, host)", product.name), begun.elapsed());
-        if let Err(why) = verdict {
-            explain(&format!("{why:#}"));
-        }
-        tally = tally.and(one);
+        let name = format!("{} ({DAMAGED} bytes, host)", product.name);
+        let verdict = verdict_of(&verdict);
+        tally = tally.and(judged(&scenario_name(&name), verdict, begun.elapsed()));
     }
     // The longest first, so that none of them runs alone at the end.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.scenario.timeout));
     Ok(tally.and(play_all(workspace, jobs)))
+}
+
+/// What a scenario's run is called.
+fn scenario_name(name: &str) -> String {
+    format!("scenario/{name}")
 }
 
 /// The file that every run of a scenario with `same` boots, as it was written; its SHA-256 is said.
@@ -132,13 +134,8 @@ fn play_all(workspace: &Workspace, jobs: Vec<Job>) -> Tally {
         let mut tally = Tally::default();
         for (done, (name, verdict, took)) in results.into_iter().enumerate() {
             step.detail(&format!("{} of {total}", done + 1));
-            let one = if verdict.is_ok() { Tally::PASSED } else { Tally::FAILED };
-            step.above(|| {
-                tell(one, &format!("scenario/{name}"), took);
-                if let Err(why) = &verdict {
-                    explain(&format!("{why:#}"));
-                }
-            });
+            let mut one = Tally::default();
+            step.above(|| one = judged(&scenario_name(&name), verdict_of(&verdict), took));
             tally = tally.and(one);
         }
         tally
@@ -174,7 +171,7 @@ impl Job<'_> {
         let mut script = Script::new(self.scenario).map_err(anyhow::Error::msg)?;
         let stage = Stage {
             emulator: &emulator,
-            partitions: &self.product.partitions(),
+            partitions: &self.product.built.partitions,
             timeout: Duration::from_secs(self.scenario.timeout),
             log: &folder.join("console.log"),
         };

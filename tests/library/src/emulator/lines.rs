@@ -41,6 +41,12 @@ fn text(line: &[u8]) -> String {
     String::from_utf8_lossy(line).trim_end_matches('\r').to_owned()
 }
 
+/// A line's tag and its text. Guests write behind their tag, so theirs is the first.
+#[must_use]
+pub fn tagged(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix('[')?.split_once("] ")
+}
+
 /// What the hypervisor's last line said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -71,6 +77,13 @@ mod tests {
         assert!(lines.push(b"[a] o").is_empty());
         assert_eq!(lines.push(b"ne\r\n[b] two\n[c] "), ["[a] one", "[b] two"]);
         assert_eq!(lines.partial(), "[c] ");
+    }
+
+    #[test]
+    fn a_line_belongs_to_its_tag_alone() {
+        assert_eq!(tagged("[linux] [rtos] hello"), Some(("linux", "[rtos] hello")));
+        assert_eq!(tagged("[linux] "), Some(("linux", "")));
+        assert_eq!(tagged("no tag"), None);
     }
 
     #[test]

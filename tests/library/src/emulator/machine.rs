@@ -4,9 +4,9 @@
 //! The emulator never outlives its [`Machine`]: dropping it kills it, and
 //! `setpriv --pdeathsig` makes the system do so if this program is killed.
 
+use super::command::{shown, which};
 use super::launch::{Console, Launch};
 use super::switchboard::News;
-use crate::process;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -57,7 +57,7 @@ impl Machine {
             // An emulator with a socket has a log; its errors are among much else.
             .stderr(pipe())
             .spawn()
-            .with_context(|| format!("starting `{}`", process::shown(emulator)))?;
+            .with_context(|| format!("starting `{}`", shown(emulator)))?;
         let (sender, events) = channel();
         let (output, input) = match ends(&mut child, &launch.console) {
             Ok(ends) => ends,
@@ -177,7 +177,7 @@ fn ends(child: &mut Child, console: &Console) -> Result<Ends> {
 
 /// The command under `setpriv`, which every Debian has.
 fn guarded(emulator: &Command) -> Command {
-    let mut command = match process::which("setpriv") {
+    let mut command = match which("setpriv") {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
             command.args(["--pdeathsig", "KILL"]).arg(emulator.get_program());

@@ -8,6 +8,7 @@ use abi::crc32c::software;
 use abi::mailbox::frame::{Carries, Input, Receiver, encode_request};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -75,6 +76,16 @@ impl Switchboard {
         }
         let line = [line, b"\r\n"].concat();
         self.programs.retain(|_, program| program.write_all(&line).is_ok());
+    }
+}
+
+impl Drop for Switchboard {
+    /// Nobody waits for a machine that has ended.
+    fn drop(&mut self) {
+        for program in self.programs.values() {
+            // One that has gone needs no telling.
+            let _ = program.shutdown(Shutdown::Both);
+        }
     }
 }
 

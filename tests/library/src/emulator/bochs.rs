@@ -4,8 +4,7 @@
 
 use super::launch::{Console, Launch};
 use super::table::{Emulator, Options};
-use crate::failure::mistake;
-use crate::workspace::made;
+use crate::mistake::mistake;
 use anyhow::{Context, Result};
 use std::net::TcpListener;
 use std::path::Path;
@@ -26,7 +25,8 @@ pub fn launch(emulator: &Emulator, disk: &Path, options: &Options) -> Result<Lau
     }
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let beside = disk.parent().unwrap_or(Path::new(""));
-    let folder = made(beside.join(format!("bochs-{number}")))?;
+    let folder = beside.join(format!("bochs-{number}"));
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("a socket for the serial line")?;
     let port = listener.local_addr().context("the socket's port")?.port();
     let memory = options.memory.as_deref().unwrap_or(&emulator.memory);

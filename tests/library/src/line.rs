@@ -2,7 +2,7 @@
 //! The host's side of a serial line that frames share with a console
 //! (`MAILBOX.md`, "On a serial line").
 
-use crate::failure::mistake;
+use crate::mistake::mistake;
 use abi::crc32c::software;
 use abi::mailbox::answer::Answer;
 use abi::mailbox::frame::{Carries, decode_line, encode_request};

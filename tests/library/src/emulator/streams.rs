@@ -2,6 +2,7 @@
 //! The one console taken apart again: a file for each partition and one for the
 //! hypervisor, with their lines and without their tags.
 
+use super::lines::tagged;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,6 +32,7 @@ impl Streams {
     /// When its file cannot be written.
     pub fn line(&mut self, line: &str) -> Result<()> {
         let Some((tag, text)) = tagged(line) else { return Ok(()) };
+        let tag = plain(tag);
         let path = self.folder.join(format!("{tag}.log"));
         let shown = || format!("writing {}", path.display());
         if !self.files.contains_key(&tag) {
@@ -44,11 +46,10 @@ impl Streams {
     }
 }
 
-/// A line's tag, as a file's name, and its text.
-fn tagged(line: &str) -> Option<(String, &str)> {
-    let (tag, text) = line.strip_prefix('[')?.split_once("] ")?;
+/// A tag as a file's name.
+fn plain(tag: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
-    Some((tag.chars().map(plain).collect(), text))
+    tag.chars().map(plain).collect()
 }
 
 #[cfg(test)]
@@ -56,22 +57,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_belongs_to_its_tag_alone() {
-        assert_eq!(tagged("[linux] [rtos] hello"), Some(("linux".into(), "[rtos] hello")));
-        assert_eq!(tagged("[../up] x"), Some(("---up".into(), "x")));
-        assert_eq!(tagged("no tag"), None);
-    }
-
-    #[test]
     fn each_partition_has_a_file_of_its_own() {
         let folder = std::env::temp_dir().join(format!("bulkhead-streams-{}", std::process::id()));
         let mut streams = Streams::create(folder.clone()).unwrap();
-        for line in ["[a] one", "[b] two", "[a] three", "nobody's"] {
+        for line in ["[a] one", "[b] two", "[a] three", "nobody's", "[../up] x"] {
             streams.line(line).unwrap();
         }
         drop(streams);
         assert_eq!(std::fs::read_to_string(folder.join("a.log")).unwrap(), "one\nthree\n");
         assert_eq!(std::fs::read_to_string(folder.join("b.log")).unwrap(), "two\n");
+        assert_eq!(std::fs::read_to_string(folder.join("---up.log")).unwrap(), "x\n");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
