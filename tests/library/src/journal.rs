@@ -123,7 +123,7 @@ impl Journal {
         let last = self.lines.get(from..).unwrap_or(&[]).iter().map(String::as_str);
         let more = [self.prompt.as_str(), self.ended.as_deref().unwrap_or("")];
         let all = last.chain(more.into_iter().flat_map(str::lines));
-        all.map(|line| format!("  {line}\n")).collect::<String>().trim_end().to_owned()
+        all.map(|line| format!("  {line}\n")).collect::<String>().trim_end_matches('\n').to_owned()
     }
 }
 

@@ -14,6 +14,7 @@
 //!     system.partition("driver").wait_for("heartbeat 2 ", secs(60))?;
 //!     system.mailbox().kill("driver")?;
 //!     system.mailbox().wait_for("driver", State::Off, secs(10))?;
+//!     system.partition("rtos").skip()?;
 //!     let beat = system.partition("rtos").wait_for(r"heartbeat (\d+)", secs(10))?;
 //!     assert!(beat.number::<u64>(1) > Some(1));
 //!     Ok(())

@@ -136,7 +136,8 @@ impl Setup {
 
 /// Bulkhead's checkout.
 fn root() -> PathBuf {
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let library = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = || library.ancestors().nth(2).unwrap_or(library).to_path_buf();
     std::env::var_os(ROOT).map_or_else(own, PathBuf::from)
 }
 

@@ -25,3 +25,12 @@ pub(super) fn reset(_: &mut Setting, _: &mut Tally) {
     println!("mischief: resetting for ever");
     power::reset()
 }
+
+/// Rings all bells.
+pub(super) fn bells(setting: &mut Setting, _: &mut Tally) {
+    println!("mischief: ringing for ever");
+    let channels = setting.facts.map(|facts| facts.channels()).unwrap_or_default();
+    loop {
+        channels.iter().for_each(|channel| channel.ring());
+    }
+}

@@ -39,4 +39,5 @@ pub(crate) const GROUPS: &[Group] = &[
     forever("loop", endless::spin),
     forever("wedge", wedge::run),
     forever("reset", endless::reset),
+    forever("bells", endless::bells),
 ];

@@ -43,6 +43,7 @@ pub(crate) const GROUPS: &[Group] = &[
     forever("idle", endless::idle),
     forever("loop", endless::spin),
     forever("reset", endless::reset),
+    forever("bells", endless::bells),
     forever("breakpoints", storms::breakpoints),
     forever("alignment", storms::alignment),
     forever("tasks", storms::tasks),
