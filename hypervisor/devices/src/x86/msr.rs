@@ -42,6 +42,8 @@ pub enum Register {
     Efer,
     /// `IA32_PAT`.
     Pat,
+    /// `IA32_MISC_ENABLE`: [`misc_enable`]; writes are ignored.
+    MiscEnable,
 }
 
 /// Whose CPUs have it.
@@ -84,14 +86,25 @@ const MTRR_CAPABILITIES: u64 = 0x508;
 const MTRR_DEFAULT: u64 = 0xc06;
 /// All eight parts of a fixed range are write-back.
 const WRITE_BACK: u64 = 0x0606_0606_0606_0606;
-/// Fast strings; no branch trace store, no precise sampling.
-const MISC_ENABLE: u64 = 0x1801;
 /// The TSC counts at the frequency of state P0.
 const HWCR: u64 = 1 << 24;
 /// LFENCE serializes.
 const DE_CFG: u64 = 2;
 /// SVM is locked and off.
 const VM_CR: u64 = 0x18;
+
+/// `IA32_MISC_ENABLE`'s number.
+pub const MISC_ENABLE: u32 = 0x1a0;
+
+/// What `IA32_MISC_ENABLE` reads. Fast strings are on if the machine's are: by that a system
+/// chooses how it copies and clears memory. There is no branch trace store and no precise
+/// sampling, as CPUID says too; what else the machine has switched on is not the guest's.
+#[must_use]
+pub const fn misc_enable(machines: u64) -> u64 {
+    const FAST_STRINGS: u64 = 1;
+    const NO_TRACE_NO_SAMPLING: u64 = 0x1800;
+    machines & FAST_STRINGS | NO_TRACE_NO_SAMPLING
+}
 
 /// The table. What is accessed most comes first.
 const TABLE: &[Row] = &[
@@ -123,7 +136,7 @@ const TABLE: &[Row] = &[
     intel(0x2a, Constant(0), "EBL_CR_POWERON"),
     intel(0x3a, ReadOnly(1), "IA32_FEATURE_CONTROL: locked, VMX is off"),
     intel(0xce, ReadOnly(0), "MSR_PLATFORM_INFO"),
-    intel(0x1a0, Constant(MISC_ENABLE), "IA32_MISC_ENABLE"),
+    intel(MISC_ENABLE, Emulate(Register::MiscEnable), "IA32_MISC_ENABLE"),
     amd(0xc001_0010, Constant(0), "SYSCFG"),
     amd(0xc001_0015, Constant(HWCR), "HWCR"),
     amd(0xc001_001a, Constant(0), "TOP_MEM"),
@@ -173,6 +186,15 @@ mod tests {
         assert_eq!(passed[..7], own);
         assert_eq!(passed[7..], [0xc000_0100, 0xc000_0101, 0xc000_0102, 0xc000_0103]);
         assert!(passed.iter().all(|msr| rule(*msr, Vendor::Amd) == Pass));
+    }
+
+    #[test]
+    fn fast_strings_are_the_machines_and_nothing_else_is() {
+        assert_eq!(misc_enable(0), 0x1800);
+        assert_eq!(misc_enable(0x85_0089), 0x1801);
+        assert_eq!(misc_enable(!1), 0x1800);
+        assert_eq!(rule(MISC_ENABLE, Vendor::Intel), Emulate(Register::MiscEnable));
+        assert_eq!(rule(MISC_ENABLE, Vendor::Amd), Fault);
     }
 
     #[test]

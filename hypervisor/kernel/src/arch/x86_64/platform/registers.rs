@@ -3,6 +3,7 @@
 //! a write does, as the table in `devices::x86::msr` says.
 
 use super::super::features::{self, Maker};
+use super::super::sysreg::rdmsr;
 use super::super::time;
 use super::super::vcpu::{Vcpu, each};
 use super::{Platform, arm};
@@ -52,6 +53,7 @@ impl Platform {
             Register::Apic => 0,
             Register::Efer => each!(vcpu, guest => guest.efer()),
             Register::Pat => each!(vcpu, guest => guest.pat()),
+            Register::MiscEnable => msr::misc_enable(rdmsr(msr::MISC_ENABLE)),
         }
     }
 
@@ -76,7 +78,7 @@ impl Platform {
                 let effect = vcpu.apic.set_tsc_deadline(value);
                 self.carry_out(effect, vcpu, partition);
             }
-            Register::Apic => {}
+            Register::Apic | Register::MiscEnable => {}
             Register::Efer => vcpu.write_efer(value).map_err(undefined)?,
             Register::Pat if is_pat(value) => each!(mut vcpu, guest => guest.set_pat(value)),
             Register::Pat => return Err(GuestFault::Undefined),
