@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Steps through instructions that the hypervisor carries out: #DB must follow each of them at the
-// next one, with DR6 saying why. A word is printed for each that it did.
+// Steps through instructions that the hypervisor carries out: exactly one #DB must follow each of
+// them, at the next one, with DR6 saying that it is a step and nothing else. A word is printed
+// for each, behind "lost", "twice" or "unlike a step" if that was not so.
 
         .code64
         .globl _start
@@ -18,10 +19,16 @@ _start: lea     stack_end(%rip), %rsp
         mov     %rdi, pointer+2(%rip)
         lidt    pointer(%rip)
 
-        .macro step name, instruction:vararg
+        // R12 is the instruction behind the one that is stepped over, R13 counts the #DBs there,
+        // R14 those at the two places before and behind, R15 those that are not for a step alone.
+        .macro step_behind name, before, instruction:vararg
+        lea     8f(%rip), %r11
         lea     9f(%rip), %r12
         xor     %r13d, %r13d
+        xor     %r14d, %r14d
+        xor     %r15d, %r15d
         call    set_tf
+8:      \before
         \instruction
 9:      nop
         call    clear_tf
@@ -30,6 +37,9 @@ _start: lea     stack_end(%rip), %rsp
         jmp     11f
 10:     .asciz  "\name"
 11:
+        .endm
+        .macro step name, instruction:vararg
+        step_behind "\name", , \instruction
         .endm
 
         step    "nop", nop
@@ -47,6 +57,32 @@ _start: lea     stack_end(%rip), %rsp
         xor     %eax, %eax
         step    "store", mov %eax, (%rbx)
         step    "modify", orl $0, (%rbx)
+        mov     $0xfee00380, %ebx       // The timer, masked: APIC virtualization exits behind the store.
+        step    "timer", mov %eax, (%rbx)
+        mov     $0xfee000b0, %ebx
+        step    "end of interrupt", mov %eax, (%rbx)
+        mov     $0xfee00030, %esi
+        lea     word(%rip), %rdi
+        step    "move", movsl
+        mov     $0x80, %dx
+        lea     word(%rip), %rsi
+        step    "string out", outsb
+        mov     $0x8b, %ecx
+        xor     %edx, %edx
+        step    "wrmsr", wrmsr
+        mov     %cr0, %rax
+        step    "control", mov %rax, %cr0
+        step    "invalidate", wbinvd
+        // Behind MOV SS there is no #DB, but behind what follows it.
+        mov     %ss, %ebp
+        step_behind "cpuid behind MOV SS", "mov %ebp, %ss", cpuid
+        mov     $0x3fd, %dx
+        step_behind "in behind MOV SS", "mov %ebp, %ss", inb %dx, %al
+        mov     $0xfee00030, %ebx
+        step_behind "load behind MOV SS", "mov %ebp, %ss", mov (%rbx), %eax
+        mov     $0xfee00380, %ebx
+        xor     %eax, %eax
+        step_behind "timer behind MOV SS", "mov %ebp, %ss", mov %eax, (%rbx)
 
         lea     end(%rip), %rsi
         call    print
@@ -66,23 +102,42 @@ clear_tf:
         popf
         ret
 
-// Counts what came at R12 because of a step.
 trap:   push    %rax
-        mov     %dr6, %rax
-        test    $0x4000, %eax
-        jz      1f
-        cmp     8(%rsp), %r12
+        mov     8(%rsp), %rax
+        cmp     %rax, %r12
         jne     1f
         inc     %r13d
-1:      xor     %eax, %eax
+1:      cmp     %r11, %rax              // From the instruction to the one behind the NOP.
+        jb      2f
+        sub     %r12, %rax
+        cmp     $1, %rax
+        jg      2f
+        inc     %r14d
+        mov     %dr6, %rax
+        cmp     $0xffff4ff0, %eax
+        je      2f
+        inc     %r15d
+2:      mov     $0xffff0ff0, %eax
         mov     %rax, %dr6
         pop     %rax
         iretq
 
-report: cmp     $1, %r13d
-        je      1f
-        lea     never(%rip), %rsi
-1:      call    print
+report: test    %r15d, %r15d
+        lea     unlike(%rip), %rdi
+        jnz     1f
+        lea     lost(%rip), %rdi
+        test    %r13d, %r13d
+        jz      1f
+        lea     twice(%rip), %rdi
+        cmp     $1, %r13d
+        jne     1f
+        cmp     $3, %r14d
+        je      2f
+1:      push    %rsi
+        mov     %rdi, %rsi
+        call    print
+        pop     %rsi
+2:      call    print
         lea     line(%rip), %rsi
 
 print:  push    %rax
@@ -105,7 +160,10 @@ print:  push    %rax
         pop     %rax
         ret
 
-never:  .asciz  "lost"
+lost:   .asciz  "lost "
+twice:  .asciz  "twice "
+unlike: .asciz  "unlike a step "
+word:   .long   0
 line:   .asciz  " step\n"
 end:    .asciz  "all stepped\n"
         .balign 16

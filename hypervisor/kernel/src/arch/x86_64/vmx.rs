@@ -293,8 +293,11 @@ impl Guest {
         field::read(field::GUEST_RFLAGS)
     }
 
-    /// Bits of DR6 that say why #DB comes.
+    /// Bits of DR6 that say why #DB comes. No other one is pending: behind MOV SS the CPU may
+    /// have saved one for the step that this one ends (Intel SDM, volume 3: "Pending Debug
+    /// Exceptions").
     pub(super) fn add_debug_status(&mut self, bits: u64) {
+        field::write(field::PENDING_DEBUG, 0);
         super::inject::add_debug_status(bits);
     }
 
