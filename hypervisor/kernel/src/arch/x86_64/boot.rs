@@ -117,9 +117,8 @@ fn gather(record: &Record, magic: u32, info: u64) -> Result<Machine, &'static st
     map::activate(map.root());
     ROOT.store(map.root().get(), Ordering::Relaxed);
     apic::start_cpu();
-    let hpet = hpet.and_then(Reference::hpet);
-    let reference = hpet.or(facts.pm_timer.map(Reference::PmTimer));
-    time::calibrate(&reference.ok_or("ACPI tells of neither an HPET nor a PM timer")?)?;
+    let pm_timer = facts.pm_timer.map(Reference::PmTimer);
+    time::calibrate([hpet.and_then(Reference::hpet), pm_timer])?;
     super::SOFT_OFF.call_once(|| facts.soft_off);
     let names: &'static [u32] = Box::leak(facts.cpus.clone().into_boxed_slice());
     NAMES.call_once(|| names);

@@ -190,18 +190,20 @@ impl Reference {
     }
 }
 
-/// Measures the TSC, and the local APIC's timer, against another counter.
+/// Measures the TSC, and the local APIC's timer, against the first of these counters that moves.
 ///
 /// # Errors
-/// When that stands still.
-pub(super) fn calibrate(reference: &Reference) -> Result<(), &'static str> {
-    let mut frequency = 0;
-    apic::calibrate(|| frequency = measure(reference).unwrap_or(0));
-    if frequency == 0 {
-        return Err("the HPET, or else the PM timer, stands still");
+/// When none does.
+pub(super) fn calibrate(references: [Option<Reference>; 2]) -> Result<(), &'static str> {
+    for reference in references.into_iter().flatten() {
+        let mut frequency = 0;
+        apic::calibrate(|| frequency = measure(&reference).unwrap_or(0));
+        if frequency != 0 {
+            FREQUENCY.store(frequency, Ordering::Relaxed);
+            return Ok(());
+        }
     }
-    FREQUENCY.store(frequency, Ordering::Relaxed);
-    Ok(())
+    Err("neither a HPET nor a PM timer counts; switch one of them on in the firmware's setup")
 }
 
 /// TSC ticks in a second; none if the other counter does not move.
@@ -210,7 +212,7 @@ fn measure(reference: &Reference) -> Option<u64> {
     let first = edge(reference)?;
     let begun = tsc();
     let mut passed = 0;
-    for _ in 0..1_000_000_000_u64 {
+    for _ in 0..100_000_000_u64 {
         passed = reference.passed(first, reference.read());
         if passed >= wanted {
             break;
@@ -220,10 +222,10 @@ fn measure(reference: &Reference) -> Option<u64> {
     (passed >= wanted).then(|| ticks * reference.frequency() / passed.max(1))
 }
 
-/// Waits until the counter moves.
+/// Waits until the counter moves: a tick lasts 280 ns at most, and a reading not less than one.
 fn edge(reference: &Reference) -> Option<u32> {
     let before = reference.read();
-    (0..100_000_000).map(|_| reference.read()).find(|now| *now != before)
+    (0..1_000_000).map(|_| reference.read()).find(|now| *now != before)
 }
 
 /// Lets so many nanoseconds pass.
