@@ -12,6 +12,7 @@ mod msrs;
 mod places;
 mod ports;
 mod power;
+mod shootdowns;
 mod storms;
 mod tables;
 mod virtualization;
@@ -40,6 +41,7 @@ pub(crate) const GROUPS: &[Group] = &[
     group("floods", floods::run),
     group("walks", walks::run),
     group("mailbox", mailbox::run),
+    group("shootdowns", shootdowns::run),
     forever("idle", endless::idle),
     forever("loop", endless::spin),
     forever("reset", endless::reset),

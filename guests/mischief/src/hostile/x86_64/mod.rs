@@ -11,7 +11,7 @@ mod window;
 pub(crate) use generated::{generated, race, straddling};
 pub(crate) use names::{exception, name};
 pub(crate) use table::Instruction;
-pub(crate) use window::{Level, entry, lie, window};
+pub(crate) use window::{Level, entry, fill, forget, give, lie, look, take_away, window};
 
 use super::{Code, Outcome, attempt, scratch};
 use core::arch::asm;

@@ -38,7 +38,7 @@ pub(crate) enum Level {
 
 /// Where physical address `at` is in the window; the page behind it follows.
 pub(crate) fn window(at: u64) -> u64 {
-    let [third, second, first] = [0, 0x1000, 0x2000].map(|offset| scratch() + TABLES + offset);
+    let [third, second, first] = tables();
     write(root() + 8, third | ENTRY);
     write(third, second | ENTRY);
     write(second, first | ENTRY);
@@ -60,6 +60,57 @@ pub(crate) fn lie(level: Level, value: u64) -> u64 {
     LIE
 }
 
+/// Maps frame 0 or 1 of the scratch memory through the first window, where `level` has no entry;
+/// nothing is flushed, as no CPU remembers an entry that was not there.
+pub(crate) fn give(level: Level, frame: u64) {
+    let [third, second, first] = tables();
+    write(first, entry(frame_at(frame)));
+    match level {
+        Level::Fourth => write(root() + 8, third | ENTRY),
+        Level::Third => write(third, second | ENTRY),
+        Level::Second => write(second, first | ENTRY),
+        Level::First => {}
+    }
+}
+
+/// Takes the first window away by its entry of `level`; each CPU must [`forget`] it.
+pub(crate) fn take_away(level: Level) {
+    let [third, second, first] = tables();
+    let place = match level {
+        Level::Fourth => root() + 8,
+        Level::Third => third,
+        Level::Second => second,
+        Level::First => first,
+    };
+    write(place, 0);
+}
+
+/// Drops this CPU's translation of the first window.
+pub(crate) fn forget() {
+    // SAFETY: drops what the CPU can find anew.
+    unsafe { asm!("invlpg [{}]", in(reg) WINDOW, options(nostack, preserves_flags)) };
+}
+
+/// What the first window shows; where it is away, #PF until it is back.
+pub(crate) fn look() -> u64 {
+    // SAFETY: [`give`] maps nothing there but frames of the scratch memory.
+    unsafe { (WINDOW as *const u64).read_volatile() }
+}
+
+/// Writes the number that [`look`] finds in a frame.
+pub(crate) fn fill(frame: u64, value: u64) {
+    write(frame_at(frame), value);
+}
+
+fn frame_at(frame: u64) -> u64 {
+    scratch() + (frame & 1) * 0x1000
+}
+
+/// The first window's tables, of the third level down.
+fn tables() -> [u64; 3] {
+    [0, 0x1000, 0x2000].map(|offset| scratch() + TABLES + offset)
+}
+
 /// An entry that points at `address`.
 pub(crate) fn entry(address: u64) -> u64 {
     address & ADDRESS | ENTRY
@@ -74,7 +125,7 @@ fn root() -> u64 {
 }
 
 fn write(address: u64, value: u64) {
-    // SAFETY: the callers above write entries 1 and 2 of the first table, which the runtime leaves empty, and tables in
+    // SAFETY: the callers above write entries 1 and 2 of the first table, which the runtime leaves empty, and
     // the scratch memory, which nothing else uses. The runtime maps the first 4 GiB where they are.
     unsafe { (address as *mut u64).write_volatile(value) };
 }
