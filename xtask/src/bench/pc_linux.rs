@@ -3,11 +3,12 @@
 //! instruction: bare and under Bulkhead. Both boot one file, `guests/bench-linux/entry.S`,
 //! with the same kernel, first root, command line and RAM.
 //!
-//! The machine is what differs: bare it has PCI, a HPET and a keyboard, and Bulkhead's
-//! platform has none of them. The command line keeps Linux from looking for those
-//! (`guests/bench-linux/guest.toml`). What is left: Bulkhead's CPUID tells the frequency of
-//! the TSC and of the local APIC's timer, which bare Linux measures, and its ACPI tables
-//! are shorter. So the difference may be less than nothing.
+//! The command line is plain `quiet`, so the machine is what differs. Bare it has PCI, a HPET
+//! and a keyboard, which Linux looks for and drives; Bulkhead's platform has none of them, its
+//! CPUID tells the frequency of the TSC and of the local APIC's timer, which bare Linux measures,
+//! and its ACPI tables are shorter. So the difference may be less than nothing. What Linux
+//! chooses by what the CPU says of itself is alike: fast strings are on if they are on bare
+//! (`devices::x86::msr::misc_enable`).
 
 use super::Measured;
 use super::figures::Figure;
