@@ -12,7 +12,7 @@
 use super::map::Frame;
 use super::sysreg::{APIC_BASE, TSC_DEADLINE, cpuid, outb, rdmsr, take_interrupts, tsc, wrmsr};
 use super::tables::{FIRST_VECTOR, SPURIOUS_VECTOR};
-use super::{apic_id_of, local};
+use super::{apic_id_of, has_arrived, local};
 use crate::acpi::{Facts, Override};
 use crate::interrupt::Interrupt;
 use alloc::vec::Vec;
@@ -281,11 +281,10 @@ impl Kick {
 /// Whether an interrupt came to this CPU.
 #[must_use]
 pub fn interrupt_pending() -> bool {
-    let arrived = &local().arrived;
-    if arrived.load(Ordering::Relaxed) == 0 {
+    if !has_arrived() {
         take_interrupts();
     }
-    arrived.load(Ordering::Relaxed) != 0
+    has_arrived()
 }
 
 /// Takes the interrupt of highest priority that came.

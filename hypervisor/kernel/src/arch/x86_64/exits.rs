@@ -3,6 +3,7 @@
 //! that name no maker. An exit nobody knows is a fault of the guest.
 
 use super::control;
+use super::has_arrived;
 use super::state::{Event, RFLAGS_DF, exception, segment};
 use super::svm::code;
 use super::sysreg;
@@ -48,8 +49,13 @@ impl Vcpu {
             self.event = event;
             self.attention.insert(Attention::EVENT);
         }
+        if exit == code::INTERRUPT {
+            return Exit::Interrupt;
+        }
+        if has_arrived() {
+            self.attention.insert(Attention::ARRIVED);
+        }
         match exit {
-            code::INTERRUPT => Exit::Interrupt,
             code::CPUID => match self.measure(Intercepted::Cpuid) {
                 true => self.identify(),
                 false => self.raise(exception::UNDEFINED),

@@ -133,9 +133,15 @@ fn apic_id_of(cpu: u32) -> u32 {
     NAMES.get().and_then(|names| names.get(cpu as usize)).copied().unwrap_or(0)
 }
 
+/// Whether this CPU has taken an interrupt that nobody has answered.
+#[inline(always)]
+fn has_arrived() -> bool {
+    local().arrived.load(Ordering::Relaxed) != 0
+}
+
 /// Waits until an interrupt is pending on this CPU.
 pub fn wait() {
-    if local().arrived.load(Ordering::Relaxed) == 0 {
+    if !has_arrived() {
         apic::look_again();
         sysreg::halt();
     }

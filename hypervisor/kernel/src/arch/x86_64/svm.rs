@@ -2,8 +2,11 @@
 //! AMD-V: the control block of a vCPU, entering the guest by VMRUN, and what an
 //! exit says.
 //!
-//! The hypervisor runs with the interrupt flag clear; it is set only between
-//! CLGI and VMRUN, because that is what lets an interrupt end the guest's run.
+//! The hypervisor runs with the interrupt flag clear; it is set only from CLGI over
+//! VMRUN to STGI, because that is what lets an interrupt end the guest's run. What
+//! waits at STGI is taken there, whatever the exit was for: Bochs 2.7 masks the
+//! machine's interrupts while a guest runs that was entered with its own masked
+//! (`SvmEnterLoadCheckGuestState` sets the flags before VMRUN says that a guest runs).
 //! Neither nRIP save nor decode assists are relied upon.
 //!
 //! AMD APM, volume 2: "Secure Virtual Machine", "Layout of VMCB".
@@ -87,7 +90,6 @@ global_asm!(
     "vmload rax",
     "vmrun rax",
     "vmsave rax",
-    "cli",
     "mov rax, [rsp + 8]",
     "vmload rax",
     "pop rax",
@@ -106,6 +108,7 @@ global_asm!(
     "mov [rax + 112], r14",
     "mov [rax + 120], r15",
     "stgi",
+    "cli",
     "pop rdx",
     "pop rbp",
     "pop rbx",

@@ -42,6 +42,8 @@ bitflags::bitflags! {
         const LEAVES = 1 << 7;
         /// [`Vcpu::external`] waits to be delivered.
         const VECTOR = 1 << 8;
+        /// Its CPU has taken an interrupt of the machine's at an exit for something else.
+        const ARRIVED = 1 << 9;
     }
 }
 
@@ -263,7 +265,8 @@ impl Vcpu {
         if self.attention.contains(Attention::INIT) {
             return Some(Exit::Power(Power::CpuOff));
         }
-        if self.attention.contains(Attention::LEAVES) {
+        if self.attention.intersects(Attention::ARRIVED | Attention::LEAVES) {
+            self.attention.remove(Attention::ARRIVED);
             return Some(Exit::Interrupt);
         }
         let delivers = self.deliver();
