@@ -6,6 +6,7 @@
 //! prints one line for each of its parts, with a count for each way they came
 //! back, and then `mischief: GROUP done N probes, F faults`. Random values come
 //! from a fixed seed: two runs do the same. Then the partition turns itself off.
+//! With `fewer=N` on the command line floods are by so much smaller, for slow machines.
 //!
 //! Nothing here may reach beyond this partition, so the only wrong answer is
 //! one that another partition or the hypervisor notices.
@@ -32,6 +33,8 @@ struct Setting {
     /// This partition's memory: first address and one past the last.
     memory: (u64, u64),
     random: Random,
+    /// What the size of floods is divided by.
+    fewer: u64,
 }
 
 impl Setting {
@@ -45,7 +48,10 @@ impl Setting {
 fn main(boot: Boot) -> ! {
     let facts = Facts::find(boot);
     let line = facts.map_or("", |facts| facts.command_line());
-    let chosen = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("group="));
+    let option = |name| line.split_ascii_whitespace().find_map(|word| word.strip_prefix(name));
+    let chosen = option("group=");
+    let fewer =
+        option("fewer=").and_then(|number| number.parse().ok()).filter(|&n| n > 0).unwrap_or(1);
     println!("mischief: {}", chosen.unwrap_or("all"));
     if let Some(stranger) =
         chosen.and_then(|names| names.split(',').find(|name| find(name).is_none()))
@@ -55,7 +61,7 @@ fn main(boot: Boot) -> ! {
     let (start, size) = facts.and_then(|facts| facts.memory()).unwrap_or(MEMORY);
     let memory = (start, start + size);
     hostile::prepare();
-    let mut setting = Setting { facts, memory, random: Random::new(0x00b0_1de5_7a7e) };
+    let mut setting = Setting { facts, memory, random: Random::new(0x00b0_1de5_7a7e), fewer };
     for group in GROUPS {
         let wanted =
             chosen.map_or(group.ends, |names| names.split(',').any(|name| name == group.name));

@@ -33,44 +33,46 @@ pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
 }
 
 fn doorbells(setting: &mut Setting, tally: &mut Tally) {
+    let rings = RINGS / setting.fewer;
     let channels = setting.facts.map(|facts| facts.channels()).unwrap_or_default();
     for channel in &channels {
-        for _ in 0..RINGS {
+        for _ in 0..rings {
             channel.ring();
         }
-        tally.count_done(RINGS);
-        for _ in 0..RINGS / 10 {
+        tally.count_done(rings);
+        for _ in 0..rings / 10 {
             channel.registers().write32(DOORBELL, setting.random.next() as u32);
             channel.registers().write32(MASK, setting.random.next() as u32);
             let _ = channel.registers().read32(STATUS);
         }
-        tally.count_done(RINGS / 10 * 3);
+        tally.count_done(rings / 10 * 3);
         tally.part(format_args!("doorbell of {}", channel.name()));
     }
 }
 
 fn console(setting: &mut Setting, tally: &mut Tally) {
+    let bytes = BYTES / setting.fewer;
     for text in FORGERIES {
         print!("{text}");
         tally.count_done(1);
     }
     println!();
     tally.part(format_args!("forged lines"));
-    for _ in 0..BYTES {
+    for _ in 0..bytes {
         write_byte_regardless(b'.');
     }
-    tally.count_done(BYTES);
+    tally.count_done(bytes);
     println!();
     tally.part(format_args!("bytes written regardless"));
-    for _ in 0..BYTES / 10 {
+    for _ in 0..bytes / 10 {
         write_byte_regardless(setting.random.next() as u8);
     }
-    tally.count_done(BYTES / 10);
+    tally.count_done(bytes / 10);
     println!();
     tally.part(format_args!("random bytes"));
-    for number in 0..BYTES / 100 {
+    for number in 0..bytes / 100 {
         println!("mischief: line {number}");
     }
-    tally.count_done(BYTES / 100);
+    tally.count_done(bytes / 100);
     tally.part(format_args!("lines"));
 }

@@ -35,6 +35,7 @@ pub(crate) const GROUPS: &[Group] = &[
     group("virtualization", virtualization::run),
     group("apic", apic::run),
     group("power", power::run),
+    group("pages", power::pages),
     group("interrupts", interrupts::run),
     group("decoder", decoder::run),
     group("calls", calls::run),

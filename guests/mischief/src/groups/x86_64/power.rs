@@ -17,7 +17,7 @@ const STARTUP: u32 = 0x4600;
 /// Absent in every partition, or another's.
 const STRANGERS: [u32; 10] = [2, 3, 7, 8, 15, 0x10, 0xfe, 0x100, 0x8000_0000, 0xffff_fffe];
 
-pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
+pub(super) fn run(_: &mut Setting, tally: &mut Tally) {
     interrupts::init();
     for target in STRANGERS {
         for command in [INIT, INIT_END, STARTUP, STARTUP | 8, STARTUP | 0xff] {
@@ -29,7 +29,11 @@ pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     let started = (0..ROUNDS).filter(|_| start_cpu(1, |_| cpu_off()).is_ok()).count();
     tally.count_done(started as u64);
     tally.part(format_args!("on and off"));
-    // Pages without code of ours end in whatever exceptions the second vCPU meets there.
+}
+
+/// The second vCPU starts at pages without code of ours, and ends in whatever exceptions it meets there.
+pub(super) fn pages(setting: &mut Setting, tally: &mut Tally) {
+    interrupts::init();
     for _ in 0..ROUNDS {
         interrupts::command(1, INIT);
         interrupts::command(1, STARTUP | (setting.random.next() & 0xff) as u32);
