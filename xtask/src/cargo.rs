@@ -20,6 +20,8 @@ pub struct Recipe {
     pub target: String,
     /// Features to turn on.
     pub features: Vec<String>,
+    /// Whether those are on that are so by default.
+    pub defaults: bool,
 }
 
 impl Recipe {
@@ -30,13 +32,15 @@ impl Recipe {
             binary: package.to_owned(),
             target: target.to_owned(),
             features: Vec::new(),
+            defaults: true,
         }
     }
 
     /// The binary's name, with the features that make it another program.
     pub fn name(&self) -> String {
         let features = self.features.iter().map(|feature| format!("+{feature}"));
-        std::iter::once(self.binary.clone()).chain(features).collect()
+        let defaults = (!self.defaults).then(|| "-default".to_owned());
+        std::iter::once(self.binary.clone()).chain(defaults).chain(features).collect()
     }
 
     /// Builds it for release; where the executable lies until it is built again.
@@ -49,6 +53,9 @@ impl Recipe {
             .arg(remapped(workspace, &self.target));
         if !self.features.is_empty() {
             command.args(["--features", &self.features.join(",")]);
+        }
+        if !self.defaults {
+            command.arg("--no-default-features");
         }
         let mut done = process::attempt(&format!("building {}", self.package), &mut command)?;
         if !done.status.success() {

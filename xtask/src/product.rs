@@ -60,8 +60,32 @@ struct Boots {
 
 /// Builds a system: the hypervisor, every guest, and the files that boot.
 pub fn build(workspace: &Workspace, builder: &mut Builder, system: &System) -> Result<Product> {
+    make(workspace, builder, system, true)
+}
+
+/// The same with a hypervisor without the mailbox, in a folder of its own.
+pub fn build_plain(
+    workspace: &Workspace,
+    builder: &mut Builder,
+    system: &System,
+) -> Result<Product> {
+    let system = System { name: format!("{}-plain", system.name), ..system.clone() };
+    make(workspace, builder, &system, false)
+}
+
+/// The hypervisor's program without the mailbox.
+pub fn plain_program(builder: &mut Builder, arch: Arch) -> Result<PathBuf> {
+    builder.program(&kernel(arch, &[], false))
+}
+
+fn make(
+    workspace: &Workspace,
+    builder: &mut Builder,
+    system: &System,
+    mailbox: bool,
+) -> Result<Product> {
     let folder = workspace.system(&system.name)?;
-    build_into(workspace, builder, system, &folder)
+    make_into(workspace, builder, system, mailbox, &folder)
 }
 
 /// The same with the files in another folder.
@@ -71,11 +95,21 @@ pub fn build_into(
     system: &System,
     folder: &Path,
 ) -> Result<Product> {
+    make_into(workspace, builder, system, true, folder)
+}
+
+fn make_into(
+    workspace: &Workspace,
+    builder: &mut Builder,
+    system: &System,
+    mailbox: bool,
+    folder: &Path,
+) -> Result<Product> {
     let folders = Folders::of(workspace);
     let path = stage(builder, &folders, system, folder)?;
     let manifest = manifest::load(&path, &folders)?;
     let features = system.scenario.as_ref().map_or(&[][..], |scenario| &scenario.features);
-    let kernel = builder.program(&kernel(manifest.board().arch, features))?;
+    let kernel = builder.program(&kernel(manifest.board().arch, features, mailbox))?;
     let program = std::fs::read(&kernel).with_context(|| kernel.display().to_string())?;
     let mut packages = Vec::new();
     let mut files = Vec::new();
@@ -249,8 +283,8 @@ pub fn refused_damage(bundle: &[u8], platform: &Platform, times: usize) -> Resul
     Ok(())
 }
 
-/// The hypervisor with features of a test build.
-fn kernel(arch: Arch, features: &[String]) -> Recipe {
+/// The hypervisor with features of a test build, and with the mailbox or not.
+fn kernel(arch: Arch, features: &[String], mailbox: bool) -> Recipe {
     let target = match arch {
         Arch::Aarch64 => "aarch64-unknown-none-softfloat",
         Arch::X86_64 => "x86_64-unknown-none",
@@ -260,5 +294,6 @@ fn kernel(arch: Arch, features: &[String]) -> Recipe {
         binary: "bulkhead".to_owned(),
         target: target.to_owned(),
         features: std::iter::once(BARE.to_owned()).chain(features.iter().cloned()).collect(),
+        defaults: mailbox,
     }
 }

@@ -7,6 +7,7 @@ use super::counts::Counts;
 use super::figures::Figure;
 use crate::cargo::cargo;
 use crate::guests::Builder;
+use crate::manifest::board::Arch;
 use crate::packages::Installer;
 use crate::process;
 use crate::product::{self, Product};
@@ -71,6 +72,18 @@ impl<'a> Lab<'a> {
     /// Builds the system of `tests/bench/NAME.toml`.
     pub(super) fn build(&mut self, name: &str) -> Result<Product> {
         self.build_at(&self.manifest(name))
+    }
+
+    /// The same without the mailbox and its statistics.
+    pub(super) fn build_plain(&mut self, name: &str) -> Result<Product> {
+        let system = System::find(self.workspace, &self.manifest(name).display().to_string())?;
+        product::build_plain(self.workspace, &mut self.builder, &system)
+    }
+
+    /// Bytes of the program without the mailbox.
+    pub(super) fn plain_bytes(&mut self, arch: Arch) -> Result<Figure> {
+        let program = product::plain_program(&mut self.builder, arch)?;
+        Ok(figure(loaded_bytes(&program)?))
     }
 
     /// Where the manifest of this name is.

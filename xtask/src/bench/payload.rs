@@ -36,6 +36,12 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
     measured.ours = checked(&console, run.what)?;
     measured.ours.insert("program-bytes".to_owned(), figure(loaded_bytes(&product.kernel)?));
     measured.ours.insert("memory-bytes".to_owned(), figure(memory(&console)?));
+    measured.ours.insert("plain-program-bytes".to_owned(), lab.plain_bytes(Arch::Aarch64)?);
+
+    let product = lab.build_plain("payload")?;
+    let run = Run { what: "the payload, without statistics", ..run };
+    let (console, _) = lab.run(&product, &run)?;
+    statistics(measured, &checked(&console, run.what)?, "hvc-psci-version");
 
     let product = lab.build("entry")?;
     let run = Run { what: "reset to guest entry", cpus: 1, ..run };
@@ -56,6 +62,14 @@ pub(super) fn measure(lab: &mut Lab, measured: &mut Measured) -> Result<()> {
         .collect();
     measured.notes.push(format!("busiest before the guest: {}", busiest.join(", ")));
     Ok(())
+}
+
+/// What counting adds to an exit, by the row of a call with and without it.
+pub(super) fn statistics(measured: &mut Measured, without: &Figures, row: &str) {
+    if let (Some(with), Some(without)) = (measured.ours.get(row), without.get(row)) {
+        let added = Figure::from(with.value - without.value);
+        measured.ours.insert("statistics".to_owned(), added);
+    }
 }
 
 /// The payload's rows, if its counter ticks once for each instruction.

@@ -9,7 +9,7 @@
 use super::Measured;
 use super::figures::Figures;
 use super::lab::{Lab, ONE_TICK, Run, figure, loaded_bytes, play};
-use super::payload::{checked, memory, rows};
+use super::payload::{checked, memory, rows, statistics};
 use crate::emulator::table::tools;
 use crate::manifest::board::Arch;
 use crate::packages::{BOCHS, Installer};
@@ -64,6 +64,13 @@ pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Resul
     measured.ours = checked(&console, &what)?;
     measured.ours.insert("program-bytes".to_owned(), figure(loaded_bytes(&alone.kernel)?));
     measured.ours.insert("memory-bytes".to_owned(), figure(memory(&console)?));
+    measured.ours.insert("plain-program-bytes".to_owned(), lab.plain_bytes(Arch::X86_64)?);
+    if emulator.kind == Kind::Qemu {
+        let plain = lab.build_plain("pc-alone")?;
+        let what = format!("the payload on {on}, without statistics");
+        let console = play(&machine(emulator, &plain, 1)?, &run(&what))?;
+        statistics(measured, &checked(&console, &what)?, "hypercall");
+    }
 
     if on == VT_X {
         let what = format!("the payload on {SOFTWARE_APIC}");

@@ -110,6 +110,7 @@ impl Program {
             binary: self.cargo.clone(),
             target: self.target.clone(),
             features: self.features.clone(),
+            defaults: true,
         }
     }
 }

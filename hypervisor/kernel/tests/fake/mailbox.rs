@@ -128,8 +128,8 @@ fn expected(message: Message, allowed: bool, state: State) -> Code {
     } else if about_it && let Err(failure) = possible(message, state) {
         failure.code
     } else if message == Message::Fault {
-        // Nobody looked at a vCPU when the target's last one switched itself off.
-        Code::Nothing
+        let crashed = matches!(state, State::Backoff | State::Failed);
+        if crashed { Code::Ok } else { Code::Nothing }
     } else {
         Code::Ok
     }

@@ -228,7 +228,8 @@ fn a_machine_is_reset_when_the_partition_that_it_needs_is_given_up() {
     assert_eq!(stopped, Some(Stopped::Reset));
     assert_eq!(
         rig.console(),
-        "[bulkhead] solo: given up after 1 restarts\r\n[bulkhead] reset: solo was given up\r\n"
+        "[bulkhead] solo: vCPU 0: every vCPU switched itself off\r\n\
+         [bulkhead] solo: given up after 1 restarts\r\n[bulkhead] reset: solo was given up\r\n"
     );
 }
 

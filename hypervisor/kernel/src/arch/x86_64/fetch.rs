@@ -135,9 +135,10 @@ impl View {
             return 0;
         }
         let mut reader = Reader::new();
-        let guest = self.descend(&mut reader, self.cr3, 39, linear);
-        let host = guest.and_then(|guest| self.host(guest));
-        host.map_or(0, |host| reader.word(host))
+        match self.descend(&mut reader, self.cr3, 39, linear).and_then(|guest| self.host(guest)) {
+            Some(host) => reader.word(host),
+            None => 0,
+        }
     }
 
     /// What is at a linear address.

@@ -94,6 +94,13 @@ pub(super) fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult 
     core::arch::x86_64::__cpuid_count(leaf, subleaf)
 }
 
+/// The time stamp counter, which the CPU may read early.
+#[inline(always)]
+pub(super) fn tsc_unordered() -> u64 {
+    // SAFETY: reads a counter.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
 /// The time stamp counter, after everything before it.
 #[inline(always)]
 pub(super) fn tsc() -> u64 {

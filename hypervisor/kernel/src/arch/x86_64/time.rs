@@ -6,7 +6,7 @@
 //! Intel SDM, volume 3: "Time-Stamp Counter".
 
 use super::map::Frame;
-use super::sysreg::{inl, tsc};
+use super::sysreg::{inl, tsc, tsc_unordered};
 use super::{apic, knows_itself, local};
 use crate::console;
 use crate::interrupt::Interrupt;
@@ -35,7 +35,7 @@ pub fn now() -> u64 {
 #[inline(always)]
 #[must_use]
 pub fn glance() -> u64 {
-    tsc()
+    tsc_unordered()
 }
 
 /// Ticks in a second.

@@ -103,11 +103,17 @@ pub struct Vcpu {
     /// The string instruction that a port access is one element of.
     pub(super) string: Option<exits::PortString>,
     pub(super) controls: Controls,
+    /// What it exited for without having been entered.
+    early: Exit,
     pub(super) backend: Backend,
 }
 
-/// Why the guest was left, decoded already.
-pub type Left = Exit;
+/// Why the guest was left, as the CPU's maker numbers it.
+#[derive(Clone, Copy, Debug)]
+pub struct Left(u64);
+
+/// It was not entered; [`Vcpu::early`] says why. No maker has such a number.
+const EARLY: u64 = 1 << 40;
 
 /// Whether that is known to be an interrupt without a look at what else it may be.
 #[inline(always)]
@@ -147,6 +153,7 @@ impl Vcpu {
             step: None,
             string: None,
             controls,
+            early: Exit::Done,
             backend,
         }
     }
@@ -205,24 +212,20 @@ impl Vcpu {
         if !self.attention.is_empty()
             && let Some(exit) = self.prepare()
         {
-            return exit;
+            self.early = exit;
+            return Left(EARLY);
         }
-        match &mut self.backend {
-            Backend::Svm(guest) => {
-                let code = guest.run(&mut self.registers);
-                self.decode_svm(code)
-            }
-            Backend::Vmx(guest) => {
-                let reason = guest.run(&mut self.registers);
-                self.decode_vmx(reason)
-            }
-        }
+        Left(each!(mut self, guest => guest.run(&mut self.registers)))
     }
 
-    /// Nothing is left to be decoded.
+    /// What the guest asks for.
     #[inline(always)]
     pub fn decode(&mut self, left: Left) -> Exit {
-        left
+        match (left, &self.backend) {
+            (Left(EARLY), _) => core::mem::replace(&mut self.early, Exit::Done),
+            (Left(code), Backend::Svm(_)) => self.decode_svm(code),
+            (Left(reason), Backend::Vmx(_)) => self.decode_vmx(reason),
+        }
     }
 
     /// What must be done before the guest goes on; an exit if it must not. Mostly nothing but an

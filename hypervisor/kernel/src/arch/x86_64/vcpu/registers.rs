@@ -71,7 +71,8 @@ impl Vcpu {
     /// else zero, where [`Vcpu::instruction`] may find them.
     #[inline(never)]
     pub(in super::super) fn word(&self) -> u64 {
-        each!(self, guest => self.view().word(guest.rip()))
+        let (rip, cr3) = each!(self, guest => (guest.rip(), guest.cr3()));
+        View { cr0: 0, cr3, cr4: 0, efer: 0, ram: self.controls.ram }.word(rip)
     }
 
     /// The next instruction, which the guest reads in this mode.
