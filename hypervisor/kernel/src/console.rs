@@ -3,8 +3,8 @@
 //! for the partition in focus.
 //!
 //! Lines pass through a ring, so that no line is torn and a slow UART makes
-//! guests wait, not the hypervisor. Its lock is the only one that partitions
-//! share, and it is held for one line or one burst of the ring.
+//! guests wait, not the hypervisor. Its lock is held for one line or one burst
+//! of the ring.
 
 use crate::arch::{self, Serial, time};
 use crate::terminal::Shown;

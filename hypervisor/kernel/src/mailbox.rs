@@ -5,8 +5,7 @@
 //!
 //! vCPU 0's CPU serves a partition's mailbox, one request in a turn of its loop,
 //! so that no request keeps interrupts masked for long. Nobody else touches the
-//! page. The lock is that of the counts; under it a life's or the log's may be
-//! taken, never both, and never another mailbox's.
+//! page. The lock is that of the counts: the first of all (ARCHITECTURE.md, "Locks").
 
 use crate::arch::{self, Vcpu, time};
 use crate::bell::Wish;
@@ -216,7 +215,7 @@ impl Mailbox {
     /// A request was denied: every so often an event says so. How many it is to tell of, if it is due.
     fn deny(&self) -> Option<u64> {
         let denied = self.denied.fetch_add(1, Ordering::Relaxed);
-        denied.is_multiple_of(DENIED).then(|| if denied == 0 { 1 } else { DENIED })
+        denied.is_multiple_of(DENIED).then_some(if denied == 0 { 1 } else { DENIED })
     }
 }
 
@@ -403,6 +402,9 @@ fn about_one(
 fn hello(asker: &Asker) -> Hello {
     let survive = Features::FAULTS_SURVIVE;
     let survive = if arch::kept().is_empty() { Features::empty() } else { survive };
+    // Each lock is left before the next one is taken.
+    let boot = arch::shared().records.lock().boot();
+    let next_event = arch::shared().log.lock().next();
     let features = Features::HISTOGRAMS | Features::INJECT | survive;
     Hello {
         version: VERSION.into(),
@@ -410,8 +412,8 @@ fn hello(asker: &Asker) -> Hello {
         partitions: (arch::shared().partitions().len() as u16).into(),
         last_message: Message::PowerOff.number().into(),
         rights: asker.rights.over(MACHINE).bits().into(),
-        boot: arch::shared().records.lock().boot().into(),
-        next_event: arch::shared().log.lock().next().into(),
+        boot: boot.into(),
+        next_event: next_event.into(),
         release: label(env!("CARGO_PKG_VERSION")),
         features: features.bits().into(),
     }

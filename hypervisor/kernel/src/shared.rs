@@ -16,7 +16,7 @@ use spin::{Mutex, Once};
 /// What all CPUs may reach.
 #[derive(Debug)]
 pub struct Shared {
-    /// The one UART. Its lock is the only one that partitions share.
+    /// The one UART. No lock is taken under its own.
     pub console: Mutex<Console>,
     /// All partitions, in the manifest's order; set once, by boot.
     pub partitions: Once<&'static [&'static Partition]>,

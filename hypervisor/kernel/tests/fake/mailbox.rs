@@ -127,9 +127,9 @@ fn expected(message: Message, allowed: bool, state: State) -> Code {
         Code::Denied
     } else if about_it && let Err(failure) = possible(message, state) {
         failure.code
-    } else if message == Message::Fault {
-        let crashed = matches!(state, State::Backoff | State::Failed);
-        if crashed { Code::Ok } else { Code::Nothing }
+    } else if message == Message::Fault && !matches!(state, State::Backoff | State::Failed) {
+        // In all other states it has not failed yet.
+        Code::Nothing
     } else {
         Code::Ok
     }
