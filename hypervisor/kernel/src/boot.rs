@@ -157,7 +157,6 @@ fn build_one(
         room(placed, Purpose::Memory, partition.index),
         room(placed, Purpose::Flash, partition.index),
     ];
-    let has_flash = memory.last().is_some_and(|flash| flash.size > 0);
     let mut stage2 = Stage2::new(partition.index)?;
     for (region, purpose) in memory.iter().zip([Stage2Purpose::Ram, Stage2Purpose::Flash]) {
         if region.size > 0 {
@@ -171,11 +170,11 @@ fn build_one(
         }
         stage2.grant_ports(device.port.get(), device.ports.get())?;
     }
-    let mut mailbox = None;
-    if MAILBOX && partition.flags().contains(PartitionFlags::MAILBOX) {
-        let page = room(placed, Purpose::Mailbox, partition.index);
+    let page = room(placed, Purpose::Mailbox, partition.index);
+    let mailbox =
+        (MAILBOX && page.size > 0).then(|| Mailbox::new(partition.index, page.host, record.rights));
+    if mailbox.is_some() {
         stage2.map(page.guest, page.host, page.size, Stage2Purpose::Channel)?;
-        mailbox = Some(Mailbox::new(partition.index, page.host, record.rights));
     }
     let mut channels = Vec::new();
     for (row, channel) in bundle.channels().iter().enumerate() {
@@ -192,8 +191,9 @@ fn build_one(
             }
         }
     }
-    let lines = partition.devices().iter().flat_map(|device| device.interrupts);
-    let lines = lines.map(|intid| intid.get()).filter(|intid| *intid != 0);
+    let lines =
+        partition.devices().iter().flat_map(|device| device.interrupts.map(|one| one.get()));
+    let lines = lines.filter(|intid| *intid != 0);
     let vcpus = partition.cpus();
     Ok(Partition::new(Parts {
         name: partition.name(),
@@ -202,7 +202,7 @@ fn build_one(
         segments: segments(bundle, partition, &memory),
         entry: (record.entry.get(), record.argument.get()),
         stage2,
-        platform: Platform::new(vcpus.len(), record.intids.get(), lines, has_flash),
+        platform: Platform::new(vcpus.len(), record.intids.get(), lines, memory[1].size > 0),
         channels: channels.into(),
         counters: vcpus.iter().map(|_| Counters::new()).collect(),
         bells: vcpus.iter().map(|record| Bell::new(record.cpu.get())).collect(),

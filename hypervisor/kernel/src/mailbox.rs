@@ -110,7 +110,7 @@ impl Words for Memory {
     }
 
     fn count(&self, offset: u32) -> u32 {
-        (u64::from_le_bytes(self.load(offset)) >> (offset & 4) * 8) as u32
+        (u64::from_le_bytes(self.load(offset)) >> ((offset & 4) * 8)) as u32
     }
 
     fn set_count(&self, offset: u32, count: u32) {
@@ -280,6 +280,7 @@ impl Backend for Desk<'_> {
         asker: &Asker,
         answer: &mut Answer,
     ) -> Result<(), Failure> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about one partition")]
         match order {
             Order::Hello => answer.put(&hello(asker)),
             Order::Machine => answer.put(&machine()),
@@ -291,7 +292,10 @@ impl Backend for Desk<'_> {
                 answer.put(&Subscribed { kinds: kinds.bits().into(), next: feed.next.into() });
             }
             Order::PowerOff => power_off(),
-            Order::Reboot => cpu::reboot(format_args!("a request")),
+            Order::Reboot => {
+                log::tell(Kind::Machine, None, Message::Reboot as u32, 0, 0);
+                cpu::reboot(format_args!("a request"))
+            }
             Order::Fault(from, Source::HypervisorBefore) => answer.put(&fault(None, true, *from)?),
             _ => {
                 let partition = partition(member).ok_or(Failure::new(Code::Nothing))?;
@@ -309,15 +313,10 @@ fn about_one(
     asker: &Asker,
     answer: &mut Answer,
 ) -> Result<(), Failure> {
-    let step = match order {
-        Order::Partition => {
-            answer.put(&details(partition, asker));
-            return Ok(());
-        }
-        Order::Statistics => {
-            answer.put(&statistics(partition));
-            return Ok(());
-        }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest changes something")]
+    match order {
+        Order::Partition => answer.put(&details(partition, asker)),
+        Order::Statistics => answer.put(&statistics(partition)),
         Order::Vcpu(vcpu, topic) => {
             let counters = partition.counters.get(usize::from(*vcpu));
             let counters = counters.ok_or(Failure::new(Code::Nothing))?;
@@ -326,76 +325,71 @@ fn about_one(
                 Topic::ExitTime => answer.put(&counters.exit_time.read()),
                 Topic::Lateness => answer.put(&counters.lateness.read()),
             }
-            return Ok(());
         }
         Order::ConsoleRead(from) => {
             partition.platform.terminal(&mut |terminal| answer.put(&terminal.read(*from)));
-            return Ok(());
         }
         Order::ConsoleWrite(count, data) => {
             let bytes = data.get(..*count).unwrap_or(&[]).iter();
             let taken = bytes.take_while(|byte| partition.platform.typed(**byte, partition));
             let count = (taken.count() as u32).into();
             answer.put(&Written { count, reserved: 0.into() });
-            return Ok(());
         }
+        Order::Fault(from, source) => {
+            let before = *source != Source::Partition;
+            answer.put(&fault(Some(partition), before, *from)?);
+        }
+        _ => {
+            change(order, partition)?;
+            let life = partition.life();
+            answer.put(&Changed {
+                state: life.state().number().into(),
+                reserved: 0.into(),
+                restarts: life.restarts().into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What changes a partition's life, its watchdog, or what its guest does next.
+fn change(order: &Order, partition: &Partition) -> Result<(), Failure> {
+    let tell = |kind, first| log::tell(kind, Some(partition.index), 0, first, 0);
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all else was carried out before")]
+    match order {
+        Order::Start => partition.ask(Step::Start).map(drop)?,
+        Order::Kill => partition.ask(Step::Kill).map(drop)?,
+        Order::Restart => partition.ask(Step::Restart).map(drop)?,
+        Order::Pause => {
+            partition.ask(Step::Pause)?;
+            tell(Kind::Paused, 0);
+        }
+        Order::Resume => {
+            partition.ask(Step::Resume)?;
+            tell(Kind::Resumed, 0);
+            cpu::follow();
+        }
+        Order::Stop(within) => {
+            if partition.ask_stop(time::ticks(*within))? == State::Stopping {
+                tell(Kind::StopRequested, *within);
+            }
+        }
+        Order::Inject(vcpu) => partition.ring(1 << vcpu, Wish::DUMP),
         Order::WatchdogArm(period) => {
+            const FIRST: u32 = abi::mailbox::HEAD_LEN as u32;
             let period = time::ticks(*period);
             let mut armed = false;
             partition.change_watchdog(&mut |watchdog, now| armed = watchdog.arm(period, now));
             if !armed {
-                const FIRST: u32 = abi::mailbox::HEAD_LEN as u32;
                 return Err(Failure::with(Code::Argument, FIRST));
             }
-            None
         }
-        Order::WatchdogKick => {
-            partition.change_watchdog(&mut |watchdog, now| watchdog.kick(now));
-            None
-        }
+        Order::WatchdogKick => partition.change_watchdog(&mut |watchdog, now| watchdog.kick(now)),
         Order::WatchdogDisarm => {
             partition.change_watchdog(&mut |watchdog, now| watchdog.disarm(now));
-            None
-        }
-        Order::Stop(within) => {
-            if partition.ask_stop(time::ticks(*within))? == State::Stopping {
-                log::tell(Kind::StopRequested, Some(partition.index), 0, *within, 0);
-            }
-            None
-        }
-        Order::Start => Some(Step::Start),
-        Order::Kill => Some(Step::Kill),
-        Order::Restart => Some(Step::Restart),
-        Order::Pause => Some(Step::Pause),
-        Order::Resume => Some(Step::Resume),
-        Order::Fault(from, source) => {
-            let before = *source != Source::Partition;
-            answer.put(&fault(Some(partition), before, *from)?);
-            return Ok(());
-        }
-        Order::Inject(vcpu) => {
-            partition.ring(1 << vcpu, Wish::DUMP);
-            None
         }
         _ => return Err(Failure::new(Code::Unsupported)),
-    };
-    if let Some(step) = step {
-        let state = partition.ask(step)?;
-        match (step, state) {
-            (Step::Pause, _) => log::tell(Kind::Paused, Some(partition.index), 0, 0, 0),
-            (Step::Resume, _) => {
-                log::tell(Kind::Resumed, Some(partition.index), 0, 0, 0);
-                cpu::follow();
-            }
-            _ => {}
-        }
     }
-    let life = partition.life();
-    answer.put(&Changed {
-        state: life.state().number().into(),
-        reserved: 0.into(),
-        restarts: life.restarts().into(),
-    });
     Ok(())
 }
 

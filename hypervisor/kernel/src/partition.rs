@@ -257,6 +257,7 @@ impl Partition {
             }
         });
         let state = state?;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is looked at")]
         match state {
             State::Starting => self.ring(1, Wish::WORK),
             State::Ending => self.ring(self.everyone(), Wish::STOP),

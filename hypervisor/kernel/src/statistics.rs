@@ -28,11 +28,13 @@ pub struct Histogram {
 const PLACES: usize = u64::BITS as usize + 1;
 
 impl Histogram {
-    const EMPTY: Self = Self {
-        places: [const { AtomicU64::new(0) }; PLACES],
-        sum: AtomicU64::new(0),
-        worst: AtomicU64::new(0),
-    };
+    const fn new() -> Self {
+        Self {
+            places: [const { AtomicU64::new(0) }; PLACES],
+            sum: AtomicU64::new(0),
+            worst: AtomicU64::new(0),
+        }
+    }
 
     /// It took so long.
     #[inline(always)]
@@ -110,8 +112,8 @@ impl Counters {
             interrupts: AtomicU64::new(0),
             on: AtomicU64::new(0),
             since: AtomicU64::new(0),
-            exit_time: Histogram::EMPTY,
-            lateness: Histogram::EMPTY,
+            exit_time: Histogram::new(),
+            lateness: Histogram::new(),
         }
     }
 

@@ -129,7 +129,7 @@ fn restart(file: &RestartFile, reader: &mut Reader) -> Restart {
 
 /// The rows of partitions, all of which must exist.
 fn rows<'a>(names: &'a [At<String>], known: &'a [&str], reader: &mut Reader) -> Vec<usize> {
-    let mut row = |name: &At<String>| {
+    let row = |name: &'a At<String>| {
         let row = known.iter().position(|known| *known == name.value);
         if row.is_none() {
             let message = format!("partition `{}` does not exist", name.value);
@@ -138,7 +138,7 @@ fn rows<'a>(names: &'a [At<String>], known: &'a [&str], reader: &mut Reader) -> 
         }
         row
     };
-    names.iter().filter_map(|name| row(name)).collect()
+    names.iter().filter_map(row).collect()
 }
 
 /// Whom a right is over.

@@ -33,6 +33,10 @@ use core::sync::atomic::AtomicU64;
 use paging::{Error, GuestPhys, HostPhys};
 use spin::Mutex;
 
+/// Who is told lines.
+type Told<'a> = &'a mut dyn FnMut(Arguments<'_>);
+/// Who looks at a terminal.
+type Looks<'a> = &'a mut dyn FnMut(&Terminal);
 /// A fallible access to a platform.
 type Accessed<A, T> = fn(&Platform, &A, &mut Vcpu, &Partition) -> Result<T, GuestFault>;
 
@@ -183,7 +187,7 @@ mod vcpu {
     /// partition must stop, and changes nothing.
     const _: fn(&mut Vcpu, GuestFault, &Partition) -> Result<(), Why> = Vcpu::inject;
     /// Tells in lines what the guest looked like when its partition was stopped.
-    const _: fn(&Vcpu, Why, &mut dyn FnMut(Arguments<'_>)) = Vcpu::record;
+    const _: fn(&Vcpu, Why, Told<'_>) = Vcpu::record;
     /// The guest is to dump itself: it gets the interrupt that it cannot mask, an NMI or SError.
     const _: fn(&mut Vcpu) = Vcpu::dump;
     /// Whether the partition's memory must be cleaned before the vCPU goes on; asked when a
@@ -229,7 +233,7 @@ mod platform {
     /// A byte was typed for the partition; false if it has no room. Any CPU may call it.
     const _: fn(&Platform, u8, &Partition) -> bool = Platform::typed;
     /// Shows the terminal to somebody. Any CPU may call it.
-    const _: fn(&Platform, &mut dyn FnMut(&Terminal)) = Platform::terminal;
+    const _: fn(&Platform, Looks<'_>) = Platform::terminal;
     /// The partition is, or is no longer, in focus.
     const _: fn(&Platform, bool) = Platform::set_focus;
     /// The vCPU goes off: nothing is in flight to it any more, and with vCPU 0 the partition's
