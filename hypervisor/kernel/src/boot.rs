@@ -207,12 +207,14 @@ fn build_one(
         counters: vcpus.iter().map(|_| Counters::new()).collect(),
         bells: vcpus.iter().map(|record| Bell::new(record.cpu.get())).collect(),
         mailbox,
-        start: Start {
-            manual: partition.flags().contains(PartitionFlags::MANUAL),
-            depends: record.depends,
-        },
+        start: start(record),
         policy: policy(record),
     }))
+}
+
+fn start(record: &PartitionRecord) -> Start {
+    let flags = PartitionFlags::from_bits_truncate(record.flags.get());
+    Start { manual: flags.contains(PartitionFlags::MANUAL), depends: record.depends }
 }
 
 /// A partition's policy, with times in ticks.
