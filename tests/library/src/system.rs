@@ -256,6 +256,8 @@ fn pump(machine: Machine, shared: &Shared, mut log: File) {
             machine.send(&request);
         }
     }
+    // Whoever asks now gets no answer.
+    drop(programs);
     match machine.finish(true) {
         Ok((_, complaints)) => said.push_str(&complaints),
         Err(why) => said.push_str(&format!("{why:#}\n")),

@@ -62,7 +62,11 @@ impl<'scope, 'env> Run<'scope, 'env> {
             match self.console.next(PATIENCE) {
                 Heard::Line(line) => script.line(&line).map_err(Error::msg)?,
                 Heard::Prompt(line) => script.prompt(&line),
-                Heard::Ended => return script.judge().map_err(Error::msg),
+                Heard::Ended => {
+                    // What answered last may have been what ended it.
+                    self.take_answer(script)?;
+                    return script.judge().map_err(Error::msg);
+                }
                 Heard::Nothing => {}
             }
             let now = Instant::now();
@@ -83,10 +87,8 @@ impl<'scope, 'env> Run<'scope, 'env> {
 
     /// Does what the script wants done, and passes answers on.
     fn act(&mut self, script: &mut Script) -> Result<()> {
-        if let Some(asked) = self.asked.take_if(|asked| asked.is_finished()) {
-            let Answered { status, output } =
-                asked.join().map_err(|_| Error::msg("ctl panicked"))?;
-            script.answered(status, &output).map_err(Error::msg)?;
+        if self.asked.as_ref().is_some_and(|asked| asked.is_finished()) {
+            self.take_answer(script)?;
         }
         while let Some(deed) = script.deed() {
             match deed {
@@ -97,6 +99,13 @@ impl<'scope, 'env> Run<'scope, 'env> {
             }
         }
         Ok(())
+    }
+
+    /// Passes an answer on, which is awaited.
+    fn take_answer(&mut self, script: &mut Script) -> Result<()> {
+        let Some(asked) = self.asked.take() else { return Ok(()) };
+        let Answered { status, output } = asked.join().map_err(|_| Error::msg("ctl panicked"))?;
+        script.answered(status, &output).map_err(Error::msg)
     }
 
     /// Asks, while the console is followed.
