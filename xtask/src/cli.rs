@@ -35,10 +35,7 @@ enum Verb {
     #[command(after_help = run::EXAMPLES)]
     Run(run::Arguments),
     /// See and steer a machine that runs: by the console of `cargo xtask run`, or by a serial device.
-    ///
-    /// Needs a hypervisor that serves the mailbox. That of this version does not yet: it takes a
-    /// request for something typed, and every verb ends with 124, for want of an answer.
-    #[command(after_help = ctl::more_help(), hide = true)]
+    #[command(after_help = ctl::more_help())]
     Ctl(ctl::Arguments),
     /// Write the flash image and print its report; the same sources give the same bytes.
     #[command(after_help = paper::IMAGE_EXAMPLES)]

@@ -14,7 +14,7 @@ use guest_rt::machine::{
 };
 use guest_rt::{interrupts, power, println, timer};
 
-const ROUNDS: u64 = 2_000;
+const ROUNDS: u64 = 600;
 /// What a frame holds when it is no longer mapped; the number of its round before.
 const GONE: u64 = u64::MAX;
 /// The reader, and how many of its reads come between two exits.
