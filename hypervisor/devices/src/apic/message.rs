@@ -87,15 +87,6 @@ impl Message {
     #[must_use]
     pub const fn from_command(icr: u64, x2apic: bool) -> Option<Self> {
         let low = (icr & 0xffff_ffff) as u32;
-        // Delivery, logical mode and shorthand are zero: nearly always.
-        if x2apic && low & 0xc_0f00 == 0 {
-            return Some(Self {
-                vector: (low & 0xff) as u8,
-                delivery: Delivery::Fixed,
-                level: false,
-                destination: Destination::Physical((icr >> 32) as u32),
-            });
-        }
         let delivery = Delivery::from_bits(low >> 8);
         if matches!(delivery, Delivery::Init) && low & (1 << 14 | 1 << 15) == 1 << 15 {
             return None;
@@ -135,23 +126,9 @@ impl Message {
     }
 
     /// Posts the message to all that it reaches; these must be rung.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn deliver(&self, sender: usize, apics: &[Posted]) -> u32 {
-        // Nearly all are an interrupt for one other, who has a short path for it.
-        if let (Delivery::Fixed, Destination::Physical(id @ 0..32)) =
-            (self.delivery, self.destination)
-            && let Some(posted) = apics.get(id as usize)
-        {
-            posted.post(self.vector, self.level);
-            return 1u32.wrapping_shl(id);
-        }
-        self.deliver_any(sender, apics)
-    }
-
-    /// The same for any message.
-    #[inline(never)]
-    fn deliver_any(&self, sender: usize, apics: &[Posted]) -> u32 {
         let targets = self.targets(sender, apics);
         let mut left = targets;
         while left != 0 {

@@ -82,8 +82,8 @@ pub enum Effect {
     Everything,
     /// The I/O APIC must hear the end of this level-triggered interrupt; then as [`Effect::Pending`].
     EndOfLevel(u8),
-    /// This message is to be delivered.
-    Send(Message),
+    /// [`LocalApic::deliver`] is to be called.
+    Send,
 }
 
 /// The local APIC.

@@ -8,7 +8,7 @@
 
 use super::page::{Page, is_kept};
 use super::{
-    ERROR, Effect, GeneralProtection, LocalApic, MASKED, Message, SOFTWARE_ENABLED, TIMER,
+    ERROR, Effect, GeneralProtection, LocalApic, MASKED, Message, Posted, SOFTWARE_ENABLED, TIMER,
 };
 use crate::Size;
 use crate::apic::message::{Delivery, Destination};
@@ -279,11 +279,16 @@ impl LocalApic {
         self.store(register, low, now).ok_or(GeneralProtection)
     }
 
-    /// A write to the ICR that sends.
-    #[inline]
+    /// A write to the ICR that sends. Nearly all are an interrupt.
+    #[inline(always)]
     fn send(&mut self, icr: u64) -> Effect {
         self.command = icr & COMMAND;
-        let Some(message) = Message::from_command(self.command, self.is_extended()) else {
+        if icr & 0x700 == 0 && icr & 0xf0 != 0 { Effect::Send } else { self.send_other() }
+    }
+
+    #[inline(never)]
+    fn send_other(&mut self) -> Effect {
+        let Some(message) = self.message() else {
             return Effect::None;
         };
         match message.delivery {
@@ -302,8 +307,33 @@ impl LocalApic {
             | Delivery::Lowest
             | Delivery::Nmi
             | Delivery::Init
-            | Delivery::StartUp => Effect::Send(message),
+            | Delivery::StartUp => Effect::Send,
         }
+    }
+
+    /// What the ICR holds.
+    pub(super) fn message(&self) -> Option<Message> {
+        Message::from_command(self.command, self.is_extended())
+    }
+
+    /// Posts the message of [`Effect::Send`] to all that it reaches; these must be rung.
+    #[inline(always)]
+    #[must_use]
+    pub fn deliver(&self, apics: &[Posted]) -> u32 {
+        // Nearly all are an interrupt for one other: fixed, physical, no shorthand.
+        if self.command & 0xc_0f00 == 0 {
+            let id = self.command >> if self.is_extended() { 32 } else { 56 };
+            if let (0..32, Some(posted)) = (id, apics.get(id as usize)) {
+                posted.post((self.command & 0xff) as u8, false);
+                return 1u32.wrapping_shl(id as u32);
+            }
+        }
+        self.deliver_any(apics)
+    }
+
+    #[inline(never)]
+    fn deliver_any(&self, apics: &[Posted]) -> u32 {
+        self.message().map_or(0, |message| message.deliver(self.id.into(), apics))
     }
 
     /// Software disables the APIC: all local vectors become masked.

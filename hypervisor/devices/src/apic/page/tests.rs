@@ -227,7 +227,7 @@ fn the_upper_half_of_a_command_is_in_the_page() {
     let (mut apic, page) = new();
     let _ = apic.write(0xf0, Size::Word, 0x1ff, 0);
     page.set(number::COMMAND_HIGH, 0x0200_0000);
-    let Effect::Send(message) = apic.write(0x300, Size::Word, 0x1040, 0) else { panic!("unsent") };
-    assert_eq!(message.destination, super::super::Destination::Physical(2));
+    assert_eq!(apic.write(0x300, Size::Word, 0x1040, 0), Effect::Send);
+    assert_eq!(apic.message().unwrap().destination, super::super::Destination::Physical(2));
     assert_eq!(page.get(number::COMMAND), 0x40, "it is delivered");
 }

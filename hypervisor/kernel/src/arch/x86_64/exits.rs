@@ -359,7 +359,7 @@ impl Vcpu {
     /// Ends one element; the instruction goes on until RCX is zero.
     #[cold]
     #[inline(never)]
-    pub(super) fn end_string(&mut self, access: &PortAccess, value: u64) {
+    pub(super) fn end_string(&mut self, access: PortAccess, value: u64) {
         let Some(PortString { repeat, mask }) = self.string.take() else { return };
         let pointer = if access.direction == Direction::Read { 7 } else { 6 };
         if access.direction == Direction::Read {

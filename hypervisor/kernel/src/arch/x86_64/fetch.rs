@@ -6,9 +6,11 @@
 //! Intel SDM, volume 3: "Paging". Rights are not looked at: the CPU did, for
 //! the instruction that exited.
 
+use super::map::{WINDOW_SIZE, Window};
 use super::memory::{self, Reader};
 use super::state::{CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
 use crate::partition::Memory;
+use core::arch::asm;
 use paging::{GuestPhys, HostPhys};
 
 /// How a guest translates.
@@ -39,6 +41,53 @@ impl Code {
     pub(super) fn bytes(&self) -> ([u8; 16], usize) {
         let [low, high] = self.words.map(u128::from);
         ((high << 64 | low).to_le_bytes(), self.len.min(15))
+    }
+}
+
+/// The partition's RAM through the CPU's window, a part at a time: what is in the part that was
+/// looked at last is found by one comparison.
+struct Sight {
+    ram: Memory,
+    window: Window,
+    /// Where the part begins for the guest, how long it is, and where the window shows it.
+    from: u64,
+    len: u64,
+    at: *const u8,
+}
+
+impl Sight {
+    /// For a vCPU's CPU, which uses nothing else of its window until this is dropped.
+    #[inline(always)]
+    fn new(ram: Memory) -> Self {
+        let window = Window::of(super::local().number);
+        Self { ram, window, from: 0, len: 0, at: core::ptr::null() }
+    }
+
+    /// Reads eight bytes of a page, at once if they are aligned; none outside the RAM.
+    #[inline(always)]
+    fn read(&mut self, guest: u64) -> Option<u64> {
+        let mut offset = guest.wrapping_sub(self.from);
+        if offset >= self.len {
+            // RAM is whole pages, and so is each part.
+            let inside = guest.wrapping_sub(self.ram.guest.get());
+            if inside >= self.ram.size {
+                return None;
+            }
+            let host = self.ram.host.get().wrapping_add(inside);
+            offset = (host & (WINDOW_SIZE - 1)).min(inside);
+            self.from = guest.wrapping_sub(offset);
+            let skipped = host.wrapping_sub(offset) & (WINDOW_SIZE - 1);
+            self.len = (self.ram.size - inside + offset).min(WINDOW_SIZE - skipped);
+            self.at = self.window.on(host).wrapping_add(skipped as usize);
+        }
+        let value: u64;
+        // SAFETY: the window shows the part, whose pages are whole, so the bytes; x86 reads them
+        // wherever they begin, and any value suits them.
+        unsafe {
+            asm!("mov {}, [{} + {}]", out(reg) value, in(reg) self.at, in(reg) offset,
+                options(readonly, nostack, preserves_flags));
+        }
+        Some(value)
     }
 }
 
@@ -131,14 +180,26 @@ impl View {
     /// The eight bytes at a linear address, in long mode and of one page; else zero.
     #[inline(always)]
     pub(super) fn word(&self, linear: u64) -> u64 {
-        if linear & 0xfff > 0xff8 {
-            return 0;
+        if linear & 0xfff > 0xff8 { 0 } else { self.descend_to_word(linear).unwrap_or(0) }
+    }
+
+    /// The same way as [`View::descend`], where each instruction counts.
+    #[inline(always)]
+    fn descend_to_word(&self, linear: u64) -> Option<u64> {
+        let mut sight = Sight::new(self.ram);
+        let (mut table, mut shift) = (self.cr3, 39);
+        let (entry, inside) = loop {
+            let entry = sight.read(table & ADDRESS | linear >> (shift - 3) & 0xff8)?;
+            if entry & (PRESENT | LARGE) != PRESENT || shift == 12 {
+                break (entry, (1 << shift) - 1);
+            }
+            table = entry;
+            shift -= 9;
+        };
+        if entry & PRESENT == 0 {
+            return None;
         }
-        let mut reader = Reader::new();
-        match self.descend(&mut reader, self.cr3, 39, linear).and_then(|guest| self.host(guest)) {
-            Some(host) => reader.word(host),
-            None => 0,
-        }
+        sight.read(entry & ADDRESS & !inside | linear & inside)
     }
 
     /// What is at a linear address.

@@ -115,6 +115,7 @@ impl Vcpu {
     }
 
     /// The second access of an instruction.
+    #[inline(never)]
     pub(super) fn next_access(&mut self) -> Exit {
         match self.step {
             Some(Step { instruction, address, store: Some(value) }) => {
@@ -126,7 +127,7 @@ impl Vcpu {
 
     /// Ends an access of an instruction that is not plain.
     #[inline(never)]
-    pub(super) fn end_access(&mut self, access: &MemoryAccess, value: u64) {
+    pub(super) fn end_access(&mut self, direction: Direction, value: u64) {
         let Some(step) = self.step.take() else { return };
         let Instruction { operation, size, .. } = step.instruction;
         match operation {
@@ -141,7 +142,7 @@ impl Vcpu {
             | Operation::Exchange(_)
             | Operation::StoreString
             | Operation::MoveString => {
-                self.end_rare(step, access.direction, value & size.mask());
+                self.end_rare(step, direction, value & size.mask());
             }
         }
     }

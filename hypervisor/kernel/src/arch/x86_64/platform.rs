@@ -120,12 +120,12 @@ impl Platform {
                 }
             });
         }
-        Ok(self.others(access, vcpu, partition))
+        Ok(self.others(*access, vcpu, partition))
     }
 
     /// The devices that are touched rarely.
     #[inline(never)]
-    fn others(&self, access: &MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> u64 {
+    fn others(&self, access: MemoryAccess, vcpu: &mut Vcpu, partition: &Partition) -> u64 {
         let address = access.address.get();
         let offset = address.wrapping_sub(IO_APIC);
         if offset < IO_APIC_SIZE {
@@ -210,7 +210,7 @@ impl Platform {
         let number = access.number;
         let extended = number.wrapping_sub(devices::apic::X2APIC_FIRST) < 0x100;
         if !extended {
-            return self.rare_register(access, vcpu, partition);
+            return self.rare_register(*access, vcpu, partition);
         }
         let value = match access.direction {
             Direction::Read => vcpu.apic.read_msr(number, time::now()),
@@ -232,8 +232,8 @@ impl Platform {
             Effect::None => {}
             Effect::Pending => vcpu.look(),
             Effect::Timer => arm(vcpu),
-            Effect::Send(message) => {
-                let kick = message.deliver(vcpu.index(), &self.posted);
+            Effect::Send => {
+                let kick = vcpu.apic.deliver(&self.posted);
                 self.spread(kick, vcpu, partition);
             }
             Effect::Everything | Effect::EndOfLevel(_) => {

@@ -103,17 +103,25 @@ pub struct Vcpu {
     /// The string instruction that a port access is one element of.
     pub(super) string: Option<exits::PortString>,
     pub(super) controls: Controls,
-    /// What it exited for without having been entered.
-    early: Exit,
     pub(super) backend: Backend,
 }
 
 /// Why the guest was left, as the CPU's maker numbers it.
 #[derive(Clone, Copy, Debug)]
-pub struct Left(u64);
+pub struct Left(Result<u64, Early>);
 
-/// It was not entered; [`Vcpu::early`] says why. No maker has such a number.
-const EARLY: u64 = 1 << 40;
+/// Why it was not even entered.
+#[derive(Clone, Copy, Debug)]
+enum Early {
+    /// It waits for an interrupt.
+    Idle,
+    /// An interrupt is to be answered.
+    Interrupt,
+    /// An instruction has one more access to do.
+    Access,
+    /// It was switched off by INIT.
+    Off,
+}
 
 /// Whether that is known to be an interrupt without a look at what else it may be.
 #[inline(always)]
@@ -153,7 +161,6 @@ impl Vcpu {
             step: None,
             string: None,
             controls,
-            early: Exit::Done,
             backend,
         }
     }
@@ -210,28 +217,30 @@ impl Vcpu {
     #[inline(always)]
     pub fn enter(&mut self) -> Left {
         if !self.attention.is_empty()
-            && let Some(exit) = self.prepare()
+            && let Some(early) = self.prepare()
         {
-            self.early = exit;
-            return Left(EARLY);
+            return Left(Err(early));
         }
-        Left(each!(mut self, guest => guest.run(&mut self.registers)))
+        Left(Ok(each!(mut self, guest => guest.run(&mut self.registers))))
     }
 
     /// What the guest asks for.
     #[inline(always)]
     pub fn decode(&mut self, left: Left) -> Exit {
         match (left, &self.backend) {
-            (Left(EARLY), _) => core::mem::replace(&mut self.early, Exit::Done),
-            (Left(code), Backend::Svm(_)) => self.decode_svm(code),
-            (Left(reason), Backend::Vmx(_)) => self.decode_vmx(reason),
+            (Left(Ok(code)), Backend::Svm(_)) => self.decode_svm(code),
+            (Left(Ok(reason)), Backend::Vmx(_)) => self.decode_vmx(reason),
+            (Left(Err(Early::Idle)), _) => Exit::Idle,
+            (Left(Err(Early::Interrupt)), _) => Exit::Interrupt,
+            (Left(Err(Early::Access)), _) => self.next_access(),
+            (Left(Err(Early::Off)), _) => Exit::Power(Power::CpuOff),
         }
     }
 
     /// What must be done before the guest goes on; an exit if it must not. Mostly nothing but an
     /// interrupt of its local APIC may wait for it.
     #[inline(always)]
-    fn prepare(&mut self) -> Option<Exit> {
+    fn prepare(&mut self) -> Option<Early> {
         let usual = Attention::INTERRUPT.union(Attention::HALTED);
         if !usual.contains(self.attention) {
             return self.prepare_rare();
@@ -240,7 +249,7 @@ impl Vcpu {
         if let Some(waits) = vmx::hand_over(&mut self.apic) {
             let goes_on = !halted || waits && vmx::takes_interrupts();
             self.attention = if goes_on { Attention::empty() } else { Attention::HALTED };
-            return (!goes_on).then_some(Exit::Idle);
+            return (!goes_on).then_some(Early::Idle);
         }
         let pending = self.apic.pending();
         if let Some(vector) = pending
@@ -254,28 +263,28 @@ impl Vcpu {
         }
         self.set_window(pending.is_some() && !halted);
         self.attention.set(Attention::INTERRUPT, pending.is_some());
-        halted.then_some(Exit::Idle)
+        halted.then_some(Early::Idle)
     }
 
     /// The same with anything else.
     #[cold]
     #[inline(never)]
-    fn prepare_rare(&mut self) -> Option<Exit> {
+    fn prepare_rare(&mut self) -> Option<Early> {
         if self.attention.contains(Attention::ACCESS) {
             self.attention.remove(Attention::ACCESS);
-            return Some(self.next_access());
+            return Some(Early::Access);
         }
         if self.attention.contains(Attention::INIT) {
-            return Some(Exit::Power(Power::CpuOff));
+            return Some(Early::Off);
         }
         if self.attention.intersects(Attention::ARRIVED | Attention::LEAVES) {
             self.attention.remove(Attention::ARRIVED);
-            return Some(Exit::Interrupt);
+            return Some(Early::Interrupt);
         }
         let delivers = self.deliver();
         if self.attention.contains(Attention::HALTED) {
             if !delivers {
-                return Some(Exit::Idle);
+                return Some(Early::Idle);
             }
             self.attention.remove(Attention::HALTED);
         }

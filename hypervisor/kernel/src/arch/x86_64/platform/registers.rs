@@ -19,7 +19,7 @@ impl Platform {
     #[inline(never)]
     pub(super) fn rare_register(
         &self,
-        access: &RegisterAccess,
+        access: RegisterAccess,
         vcpu: &mut Vcpu,
         partition: &Partition,
     ) -> Result<(u64, Next), GuestFault> {

@@ -69,7 +69,7 @@ impl Vcpu {
 
     /// The first eight bytes of the next instruction in 64-bit code, if they are quickly told;
     /// else zero, where [`Vcpu::instruction`] may find them.
-    #[inline(never)]
+    #[inline(always)]
     pub(in super::super) fn word(&self) -> u64 {
         let (rip, cr3) = each!(self, guest => (guest.rip(), guest.cr3()));
         View { cr0: 0, cr3, cr4: 0, efer: 0, ram: self.controls.ram }.word(rip)
@@ -117,7 +117,7 @@ impl Vcpu {
     #[inline(always)]
     pub fn complete_memory(&mut self, access: &MemoryAccess, value: u64) {
         if self.step.is_some() {
-            return self.end_access(access, value);
+            return self.end_access(access.direction, value);
         }
         if access.direction == Direction::Read {
             self.set(access.destination.register, value & access.size.mask());
@@ -130,7 +130,7 @@ impl Vcpu {
     #[inline(always)]
     pub fn complete_port(&mut self, access: &PortAccess, value: u64) {
         if self.string.is_some() {
-            return self.end_string(access, value);
+            return self.end_string(*access, value);
         }
         if access.direction == Direction::Read {
             let mask = access.size.mask();
