@@ -218,7 +218,8 @@ impl LocalApic {
     /// Enabled, and by software too: it accepts interrupts.
     #[inline(always)]
     const fn accepts(&self) -> bool {
-        self.base & ENABLED != 0 && self.spurious & SOFTWARE_ENABLED != 0
+        const { assert!(ENABLED >> 3 == SOFTWARE_ENABLED as u64) }
+        self.spurious as u64 & self.base >> 3 & SOFTWARE_ENABLED as u64 != 0
     }
 
     /// Where others find it, for [`Posted::publish`].

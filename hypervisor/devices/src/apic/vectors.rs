@@ -49,18 +49,19 @@ impl Vectors {
     /// The highest vector, or zero.
     #[inline(always)]
     pub(super) const fn highest(&self) -> u8 {
-        let (word, first) = if self.0[3] != 0 {
-            (self.0[3], 192)
+        // Of the word that counts, the last vector.
+        let (word, last) = if self.0[3] != 0 {
+            (self.0[3], 255)
         } else if self.0[2] != 0 {
-            (self.0[2], 128)
+            (self.0[2], 191)
         } else if self.0[1] != 0 {
-            (self.0[1], 64)
+            (self.0[1], 127)
         } else {
-            (self.0[0] | 1, 0)
+            (self.0[0] | 1, 63)
         };
         #[expect(clippy::cast_possible_truncation, reason = "the number of a bit is below 64")]
-        let bit = (word.leading_zeros() ^ 63) as u8;
-        first | bit
+        let behind = word.leading_zeros() as u8;
+        last ^ behind
     }
 
     /// Adds the vectors of one word: those in `level` become so in `modes`, the others edges.

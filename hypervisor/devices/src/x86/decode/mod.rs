@@ -90,29 +90,43 @@ pub struct PlainMove {
     pub store: bool,
 }
 
+/// Bytes of opcode, ModR/M, SIB and displacement by the ModR/M byte, as far as that tells them.
+static LENGTHS: [u8; 0xc0] = {
+    let mut lengths = [2; 0xc0];
+    let mut modrm = 0;
+    while modrm < lengths.len() {
+        let displacement = match (modrm >> 6, modrm & 7) {
+            (1, _) => 1,
+            (2, _) | (0, 5) => 4,
+            _ => 0,
+        };
+        lengths[modrm] = 2 + (modrm & 7 == 4) as u8 + displacement;
+        modrm += 1;
+    }
+    lengths
+};
+
 /// Decodes MOV between memory and a register with no prefix but REX, in 64-bit code: nearly
 /// everything that a driver does to a device. What it finds is what [`decode`] finds, but from a
 /// word, because it is on the way of each access: the instruction's first eight bytes, lowest first.
 #[inline(always)]
 #[must_use]
-pub const fn plain_move(bytes: u64) -> Option<PlainMove> {
+pub fn plain_move(bytes: u64) -> Option<PlainMove> {
     let has_rex = bytes & 0xf0 == 0x40;
     let (rex, code) = if has_rex { (bytes & 0xf, bytes >> 8) } else { (0, bytes) };
     let modrm = code >> 8 & 0xff;
     // The opcodes are 0x89 and 0x8b: they differ in the direction.
-    if code & 0xfd != 0x89 || modrm >= 0xc0 {
+    if code & 0xfd != 0x89 || modrm >= LENGTHS.len() as u64 {
         return None;
     }
-    let has_sib = modrm & 7 == 4;
-    let base = (if has_sib { code >> 16 } else { modrm }) & 7;
-    let displacement = match modrm >> 6 {
-        1 => 1,
-        2 => 4,
-        _ if base == 5 => 4,
-        _ => 0,
-    };
-    let length =
-        2u8.wrapping_add(has_rex as u8).wrapping_add(has_sib as u8).wrapping_add(displacement);
+    let mut length = LENGTHS[modrm as usize];
+    // Without a base there is a displacement of 32 bits.
+    if code & 0x7_c700 == 0x5_0400 {
+        length = length.wrapping_add(4);
+    }
+    if has_rex {
+        length = length.wrapping_add(1);
+    }
     Some(PlainMove {
         length,
         size: if rex & 8 != 0 { Size::Double } else { Size::Word },

@@ -296,20 +296,38 @@ pub fn acknowledge() -> Interrupt {
         take_interrupts();
         arrived = local.arrived.load(Ordering::Relaxed);
     }
-    let Some(bit) = arrived.checked_ilog2() else { return Interrupt::None };
+    let bit = (arrived | 1).ilog2();
     // Only this CPU writes the word, and its interrupts are masked.
     local.arrived.store(arrived & !(1 << bit), Ordering::Relaxed);
+    if bit == KICK {
+        end_of_interrupt();
+        return Interrupt::Kick;
+    }
+    if bit == DEADLINE {
+        end_of_interrupt();
+        return super::time::due();
+    }
+    acknowledge_rare(arrived, bit)
+}
+
+/// What comes less often than those of the other CPUs and the timer.
+#[inline(never)]
+fn acknowledge_rare(arrived: u64, bit: u32) -> Interrupt {
+    if arrived == 0 {
+        return Interrupt::None;
+    }
     if bit == REFRESH {
         return Interrupt::Refresh;
     }
+    end_of_interrupt();
+    if bit == CONSOLE { Interrupt::Console } else { Interrupt::Guest(bit) }
+}
+
+/// The local APIC may tell of the next one.
+#[inline(always)]
+fn end_of_interrupt() {
     if let Some(driver) = driver() {
         driver.write(register::EOI, 0);
-    }
-    match bit {
-        KICK => Interrupt::Kick,
-        DEADLINE => super::time::due(),
-        CONSOLE => Interrupt::Console,
-        line => Interrupt::Guest(line),
     }
 }
 

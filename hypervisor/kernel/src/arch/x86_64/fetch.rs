@@ -187,18 +187,19 @@ impl View {
     #[inline(always)]
     fn descend_to_word(&self, linear: u64) -> Option<u64> {
         let mut sight = Sight::new(self.ram);
-        let (mut table, mut shift) = (self.cr3, 39);
-        let (entry, inside) = loop {
-            let entry = sight.read(table & ADDRESS | linear >> (shift - 3) & 0xff8)?;
-            if entry & (PRESENT | LARGE) != PRESENT || shift == 12 {
-                break (entry, (1 << shift) - 1);
+        // Bits below those that choose an entry, which is eight bytes.
+        let (mut entry, mut shift) = (self.cr3, 36_u32);
+        loop {
+            entry = sight.read(entry & ADDRESS | linear >> shift & 0xff8)?;
+            if entry & (PRESENT | LARGE) != PRESENT || shift == 9 {
+                break;
             }
-            table = entry;
             shift -= 9;
-        };
+        }
         if entry & PRESENT == 0 {
             return None;
         }
+        let inside = (8 << shift) - 1;
         sight.read(entry & ADDRESS & !inside | linear & inside)
     }
 

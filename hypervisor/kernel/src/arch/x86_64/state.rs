@@ -129,7 +129,7 @@ impl Event {
 
     /// An external interrupt.
     pub(super) const fn interrupt(vector: u8) -> Self {
-        Self(Self::VALID | vector as u64)
+        Self((1 << 31 | vector as u32) as u64)
     }
 
     /// A non-maskable interrupt.
