@@ -4,7 +4,7 @@
 
 use crate::MAILBOX;
 use crate::arch::{self, Vcpu};
-use crate::bell::Wish;
+use crate::bell::{Bell, Wish};
 use crate::console::{self, Typed};
 use crate::mailbox;
 use crate::partition::Partition;
@@ -68,9 +68,8 @@ pub fn refresh(vcpu: &mut Vcpu, partition: &Partition) {
 #[inline(always)]
 fn wishes(vcpu: &mut Vcpu, partition: &Partition) -> Next {
     let Some(bell) = partition.bells.get(vcpu.index()) else { return Next::Resume };
-    let wishes = bell.take(Wish::REFRESH | Wish::CHANNEL);
-    if wishes != Wish::REFRESH {
-        return rare_wishes(wishes, vcpu, partition);
+    if !bell.take_alone(Wish::REFRESH) {
+        return rare_wishes(bell, vcpu, partition);
     }
     partition.platform.refresh(vcpu, partition);
     Next::Resume
@@ -78,7 +77,8 @@ fn wishes(vcpu: &mut Vcpu, partition: &Partition) -> Next {
 
 /// Other wishes, or several.
 #[inline(never)]
-fn rare_wishes(wishes: Wish, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+fn rare_wishes(bell: &Bell, vcpu: &mut Vcpu, partition: &Partition) -> Next {
+    let wishes = bell.take(Wish::REFRESH | Wish::CHANNEL);
     if wishes.contains(Wish::REFRESH) {
         refresh(vcpu, partition);
     }

@@ -82,7 +82,7 @@ pub enum Effect {
     Everything,
     /// The I/O APIC must hear the end of this level-triggered interrupt; then as [`Effect::Pending`].
     EndOfLevel(u8),
-    /// [`LocalApic::deliver`] is to be called.
+    /// [`LocalApic::deliver_to_one`] is to be called, or [`LocalApic::deliver`] if that gives none.
     Send,
 }
 

@@ -316,23 +316,26 @@ impl LocalApic {
         Message::from_command(self.command, self.is_extended())
     }
 
-    /// Posts the message of [`Effect::Send`] to all that it reaches; these must be rung.
+    /// Posts the message of [`Effect::Send`], if it is an interrupt for one that it names: nearly
+    /// always. That one must be rung.
     #[inline(always)]
     #[must_use]
-    pub fn deliver(&self, apics: &[Posted]) -> u32 {
-        // Nearly all are an interrupt for one other: fixed, physical, no shorthand.
-        if self.command & 0xc_0f00 == 0 {
-            let id = self.command >> if self.is_extended() { 32 } else { 56 };
-            if let (0..32, Some(posted)) = (id, apics.get(id as usize)) {
-                posted.post((self.command & 0xff) as u8, false);
-                return 1u32.wrapping_shl(id as u32);
-            }
+    pub fn deliver_to_one(&self, apics: &[Posted]) -> Option<usize> {
+        // Fixed, physical, no shorthand.
+        if self.command & 0xc_0f00 != 0 {
+            return None;
         }
-        self.deliver_any(apics)
+        // To everyone is a number that nobody has.
+        let id = self.command >> if self.is_extended() { 32 } else { 56 };
+        apics.get(id as usize)?.post((self.command & 0xff) as u8, false);
+        Some(id as usize)
     }
 
+    /// Posts the message of [`Effect::Send`] to all that it reaches, one bit each; these must
+    /// be rung.
     #[inline(never)]
-    fn deliver_any(&self, apics: &[Posted]) -> u32 {
+    #[must_use]
+    pub fn deliver(&self, apics: &[Posted]) -> u32 {
         self.message().map_or(0, |message| message.deliver(self.id.into(), apics))
     }
 

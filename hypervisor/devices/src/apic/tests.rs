@@ -268,6 +268,32 @@ fn x2apic_refuses_reserved_bits() {
 }
 
 #[test]
+fn an_interrupt_for_one_takes_the_short_path_and_no_other_message() {
+    let apics = boxes(3, false);
+    let mut apic = enabled(0);
+    let mut send = |high: u64, low: u64| {
+        let _ = write(&mut apic, ICR_HIGH, high << 24, 0);
+        assert_eq!(write(&mut apic, ICR, low, 0), Effect::Send);
+        apic.deliver_to_one(&apics)
+    };
+    assert_eq!(send(2, 0x4040), Some(2));
+    assert_eq!(send(0, 0x4041), Some(0), "itself, by its number");
+    for (high, low, why) in [
+        (0xff, 0x4042, "everyone"),
+        (3, 0x4042, "nobody"),
+        (2, 0x4842, "by a logical name"),
+        (2, 0xc4042, "everyone else"),
+        (2, 0x4142, "lowest priority"),
+        (2, 0x4400, "NMI"),
+    ] {
+        assert_eq!(send(high, low), None, "{why}");
+    }
+    let mut other = enabled(2);
+    assert!(other.merge(&apics[2]).interrupts);
+    assert_eq!(other.pending(), Some(0x40));
+}
+
+#[test]
 fn errors_interrupt_and_are_read_after_a_write() {
     let mut apic = enabled(0);
     let _ = write(&mut apic, LVT_ERROR, 0xfe, 0);

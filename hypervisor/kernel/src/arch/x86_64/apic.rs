@@ -12,7 +12,7 @@
 use super::map::Frame;
 use super::sysreg::{APIC_BASE, TSC_DEADLINE, cpuid, outb, rdmsr, take_interrupts, tsc, wrmsr};
 use super::tables::{FIRST_VECTOR, SPURIOUS_VECTOR};
-use super::{apic_id_of, has_arrived, local};
+use super::{Local, apic_id_of, has_arrived, local};
 use crate::acpi::{Facts, Override};
 use crate::interrupt::Interrupt;
 use alloc::vec::Vec;
@@ -296,36 +296,36 @@ pub fn acknowledge() -> Interrupt {
         take_interrupts();
         arrived = local.arrived.load(Ordering::Relaxed);
     }
-    let bit = (arrived | 1).ilog2();
-    // Only this CPU writes the word, and its interrupts are masked.
-    local.arrived.store(arrived & !(1 << bit), Ordering::Relaxed);
-    if bit == KICK {
-        end_of_interrupt();
+    // The two of highest priority, which are the most frequent ones.
+    if arrived & 1 << KICK != 0 {
+        answered(local, arrived & !(1 << KICK));
         return Interrupt::Kick;
     }
-    if bit == DEADLINE {
-        end_of_interrupt();
+    if arrived & 1 << DEADLINE != 0 {
+        answered(local, arrived & !(1 << DEADLINE));
         return super::time::due();
     }
-    acknowledge_rare(arrived, bit)
+    acknowledge_rare(local, arrived)
 }
 
 /// What comes less often than those of the other CPUs and the timer.
 #[inline(never)]
-fn acknowledge_rare(arrived: u64, bit: u32) -> Interrupt {
-    if arrived == 0 {
-        return Interrupt::None;
-    }
+fn acknowledge_rare(local: &Local, arrived: u64) -> Interrupt {
+    let Some(bit) = arrived.checked_ilog2() else { return Interrupt::None };
+    let left = arrived & !(1 << bit);
     if bit == REFRESH {
+        local.arrived.store(left, Ordering::Relaxed);
         return Interrupt::Refresh;
     }
-    end_of_interrupt();
+    answered(local, left);
     if bit == CONSOLE { Interrupt::Console } else { Interrupt::Guest(bit) }
 }
 
-/// The local APIC may tell of the next one.
+/// One that came is over, those are left; the local APIC may tell of the next one.
 #[inline(always)]
-fn end_of_interrupt() {
+fn answered(local: &Local, left: u64) {
+    // Only this CPU writes the word, and its interrupts are masked.
+    local.arrived.store(left, Ordering::Relaxed);
     if let Some(driver) = driver() {
         driver.write(register::EOI, 0);
     }

@@ -232,13 +232,26 @@ impl Platform {
             Effect::None => {}
             Effect::Pending => vcpu.look(),
             Effect::Timer => arm(vcpu),
-            Effect::Send => {
-                let kick = vcpu.apic.deliver(&self.posted);
-                self.spread(kick, vcpu, partition);
-            }
+            Effect::Send => match vcpu.apic.deliver_to_one(&self.posted) {
+                Some(other) if other != vcpu.index() => {
+                    if let Some(bell) = partition.bells.get(other) {
+                        bell.ring(Wish::REFRESH);
+                    }
+                }
+                one => self.send_rare(one, vcpu, partition),
+            },
             Effect::Everything | Effect::EndOfLevel(_) => {
                 self.carry_out_rare(effect, vcpu, partition);
             }
+        }
+    }
+
+    /// An interrupt that it has sent to itself; or any other message.
+    #[inline(never)]
+    fn send_rare(&self, one: Option<usize>, vcpu: &mut Vcpu, partition: &Partition) {
+        match one {
+            Some(_) => crate::interrupt::refresh(vcpu, partition),
+            None => self.spread(vcpu.apic.deliver(&self.posted), vcpu, partition),
         }
     }
 

@@ -104,13 +104,13 @@ pub(super) fn tsc_unordered() -> u64 {
 /// The time stamp counter, after everything before it.
 #[inline(always)]
 pub(super) fn tsc() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a counter.
+    let (low, high): (u64, u64);
+    // SAFETY: reads a counter, whose halves fill both registers.
     unsafe {
-        asm!("lfence", "rdtsc", out("eax") low, out("edx") high,
+        asm!("lfence", "rdtsc", out("rax") low, out("rdx") high,
             options(nomem, nostack, preserves_flags));
     }
-    u64::from(high) << 32 | u64::from(low)
+    high << 32 | low
 }
 
 /// Takes the interrupts that are pending: their entries note them (head.s).
