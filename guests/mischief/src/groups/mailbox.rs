@@ -8,8 +8,8 @@ use crate::tally::Tally;
 use abi::mailbox::request::Request;
 use abi::mailbox::ring::ANSWERS_WRITTEN;
 use abi::mailbox::{Message, OWN};
-use guest_rt::mailbox::Mailbox;
 use guest_rt::machine::Registers;
+use guest_rt::mailbox::Mailbox;
 
 /// Messages if the command line does not say.
 const MESSAGES: u64 = 20_000;
@@ -96,10 +96,7 @@ fn request(random: &mut Random, own: u16) -> Request {
     let number = 1 + (bits >> 32) as u16 % 30;
     let own = partition == OWN || partition == own;
     let ends = |message| {
-        matches!(
-            message,
-            Message::Stop | Message::Kill | Message::Restart | Message::WatchdogArm
-        )
+        matches!(message, Message::Stop | Message::Kill | Message::Restart | Message::WatchdogArm)
     };
     let message = Message::from_number(number).filter(|message| !(own && ends(*message)));
     let mut request = Request::new(message.unwrap_or(Message::List), partition);
