@@ -5,7 +5,7 @@ use crate::failure;
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
 use crate::workspace::Workspace;
-use crate::{audit, bench, compatibility, ctl, explain, paper, run, suite};
+use crate::{audit, bench, compatibility, ctl, explain, paper, run, soak, suite};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -58,6 +58,12 @@ enum Verb {
     /// Count instructions, beside budgets and peers.
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Arguments),
+    /// Run in full what takes long: restarts over and over, a mailbox under a million random words.
+    ///
+    /// Shows how far it is and ends with one line of figures for each; with 1 if a restart cost
+    /// more at the end than at the beginning, or a partition that nothing was done to missed a beat.
+    #[command(after_help = soak::EXAMPLES)]
+    Soak(soak::Arguments),
     /// Say in words why VT-x refused to enter a guest, from a console's log.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Arguments),
@@ -95,6 +101,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         Verb::Schema => Ok(paper::print_schema()),
         Verb::Test(arguments) => suite::run(&workspace, &installer, arguments),
         Verb::Bench(arguments) => bench::run(&workspace, &installer, arguments),
+        Verb::Soak(arguments) => soak::run(&workspace, &installer, arguments),
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Compatibility => compatibility::run(&workspace),
         Verb::Audit(arguments) => audit::run(&workspace, &installer, arguments),

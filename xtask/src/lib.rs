@@ -27,6 +27,7 @@ pub mod process;
 pub mod product;
 pub mod run;
 pub mod scenario;
+pub mod soak;
 pub mod suite;
 pub mod system;
 pub mod terminal;

@@ -59,6 +59,8 @@ pub struct Details {
     pub cpus: Vec<u32>,
     /// When it started last, since boot.
     pub started: Duration,
+    /// When it ended last, since boot; zero if it never did.
+    pub ended: Duration,
     /// Its watchdog's time, if one is armed.
     pub watchdog: Option<Duration>,
 }
@@ -185,6 +187,7 @@ impl<'a> Mailbox<'a> {
             memory: found.memory.get(),
             cpus: found.cpus.iter().take(found.vcpus.get().into()).map(|cpu| cpu.get()).collect(),
             started: Duration::from_nanos(found.started_ns.get()),
+            ended: Duration::from_nanos(found.ended_ns.get()),
             watchdog: watched.then(|| Duration::from_nanos(found.watchdog_ns.get())),
         })
     }

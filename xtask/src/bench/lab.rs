@@ -26,9 +26,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The CPU of all measurements, with a counter of 1 GHz.
-pub(super) const CPU: &str = "cortex-a57,cntfrq=1000000000";
+pub const CPU: &str = "cortex-a57,cntfrq=1000000000";
 /// One instruction takes one nanosecond of the machine's time, and idling none of the host's.
-pub(super) const ONE_TICK: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+pub const ONE_TICK: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 /// How long nothing may be heard of a machine before this looks at the clock.
 const PATIENCE: Duration = Duration::from_millis(200);
 

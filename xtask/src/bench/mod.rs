@@ -26,6 +26,7 @@ use anyhow::Result;
 use bulkhead_test::report::Verdict;
 use figures::Figures;
 use lab::Lab;
+pub use lab::{CPU as COUNTING_CPU, ONE_TICK};
 use std::time::{Duration, Instant};
 use table::Table;
 
