@@ -38,6 +38,8 @@ pub struct Product {
     pub manifest: Manifest,
     /// The hypervisor with its symbols, for a debugger.
     pub kernel: PathBuf,
+    /// Partitions, and the file that each one's guest was taken from.
+    pub programs: BTreeMap<String, PathBuf>,
     /// The Debian packages that it was made from.
     pub packages: Vec<Package>,
     /// Bytes of the hypervisor's program in the flash image.
@@ -113,12 +115,19 @@ fn make_into(
     let program = std::fs::read(&kernel).with_context(|| kernel.display().to_string())?;
     let mut packages = Vec::new();
     let mut files = Vec::new();
+    let mut programs = BTreeMap::new();
     for partition in manifest.partitions() {
-        if let Guest::Folder(name) = &partition.guest {
-            let built = builder.build(name, manifest.board().arch)?;
-            packages.extend(built.packages.clone());
-            files.push((name.clone(), built));
-        }
+        let image = match &partition.guest {
+            Guest::Folder(name) => {
+                let built = builder.build(name, manifest.board().arch)?;
+                packages.extend(built.packages.clone());
+                let image = built.image.clone();
+                files.push((name.clone(), built));
+                image
+            }
+            Guest::Image(image) => image.path.clone(),
+        };
+        programs.insert(partition.name.clone(), image);
     }
     packages.sort();
     packages.dedup();
@@ -143,6 +152,7 @@ fn make_into(
         name: system.name.clone(),
         manifest,
         kernel,
+        programs,
         packages,
         program_len: image.program_len(),
         bundle_len: image.bundle().len(),

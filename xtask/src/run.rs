@@ -116,7 +116,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     };
     let until = arguments.until.clone();
     // A machine that cannot be steered from outside runs all the same.
-    let published = Published::new(workspace, &system.name)
+    let published = Published::new(workspace, &system.name, product.programs.clone())
         .map_err(|error| {
             announce(&format!("`cargo xtask ctl` will not find this machine: {error:#}"))
         })

@@ -84,19 +84,19 @@ fn a_machine_that_is_attended_is_found_and_steered_by_several_at_once() {
     let wishes = Wishes {
         timeout: Some(3 * PATIENCE),
         log: Some(File::create(&log).unwrap()),
-        published: Some(Published::new(&workspace, "test").unwrap()),
+        published: Some(Published::new(&workspace, "test", Default::default()).unwrap()),
         ..Wishes::default()
     };
     let attended = std::thread::spawn(move || attend(&command.into(), wishes).unwrap());
     let connect = || instances::connect(&Workspace::find().unwrap(), Some(std::process::id()));
     let several: Vec<_> = (0..4)
         .map(|_| {
-            let mut line = Line::new(connect().unwrap().into()).unwrap();
+            let mut line = Line::new(connect().unwrap().1.into()).unwrap();
             std::thread::spawn(move || (0..5).for_each(|_| assert_eq!(names(&mut line), NAMES)))
         })
         .collect();
     several.into_iter().for_each(|one| one.join().unwrap());
-    let mut line = Line::new(connect().unwrap().into()).unwrap();
+    let mut line = Line::new(connect().unwrap().1.into()).unwrap();
     let power_off = Request::new(abi::mailbox::Message::PowerOff, abi::mailbox::OWN);
     line.ask(&power_off, PATIENCE).unwrap();
     assert_eq!(attended.join().unwrap(), xtask::failure::PASSED);

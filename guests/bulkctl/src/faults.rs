@@ -49,14 +49,14 @@ pub fn print(
             // Whoever may not see one partition's records may see another's.
             let record = if name.is_none() && denied(&record) { None } else { record? };
             found += usize::from(record.is_some());
-            tell(person, json, Some(&partition), source, record)?;
+            tell(session, person, json, Some(&partition), source, record)?;
         }
     }
     if name.is_none() {
         let record = record(session, OWN, Source::HypervisorBefore, None);
         let record = if denied(&record) { None } else { record? };
         found += usize::from(record.is_some());
-        tell(person, json, None, Source::HypervisorBefore, record)?;
+        tell(session, person, json, None, Source::HypervisorBefore, record)?;
     }
     if found == 0 && !json { person.line("no fault records") } else { Ok(()) }
 }
@@ -93,6 +93,7 @@ fn record(
 }
 
 fn tell(
+    session: &Session<'_>,
     person: &mut Person<'_>,
     json: bool,
     partition: Option<&str>,
@@ -101,13 +102,30 @@ fn tell(
 ) -> Result<(), Error> {
     let Some(record) = record else { return Ok(()) };
     let before_reset = source != Source::Partition;
-    let view = View { partition, before_reset, text: readable(&record) };
+    let symbol = |address| session.symbol(partition?, address);
+    let view = View { partition, before_reset, text: named(&readable(&record), &symbol) };
     if json {
         return person.json(&view);
     }
     let when = if before_reset { ", before the last reset" } else { "" };
     person.line(&format!("{}{when}:", partition.unwrap_or("the hypervisor")))?;
     view.text.lines().try_for_each(|line| person.line(&format!("  {line}")))
+}
+
+/// The record with the name of the place where a vCPU was, if that is known.
+fn named(text: &str, symbol: &dyn Fn(u64) -> Option<String>) -> String {
+    let line = |line: &str| {
+        let place = line.strip_prefix("vCPU ").and_then(|rest| rest.split_once(" at "));
+        let digits = place
+            .and_then(|(_, place)| place.split_once("0x"))
+            .map(|(_, rest)| rest.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or(""));
+        let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        match address.and_then(symbol) {
+            Some(name) => format!("{line}\n  in {name}\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    text.lines().map(line).collect()
 }
 
 /// The record as text.
@@ -121,5 +139,23 @@ fn readable(record: &[u8]) -> String {
             };
             record.chunks(WIDTH).enumerate().map(line).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_vcpu_was_has_its_name() {
+        let symbol = |address| (address == 0x4010_0004).then(|| "reporter+0x4".to_owned());
+        let arm = "solo: a fault\nvCPU 0 at pc 0x40100004, pstate 0x3c5: a fault\nx0 0x40100004\n";
+        let named = named(arm, &symbol);
+        assert_eq!(
+            named,
+            "solo: a fault\nvCPU 0 at pc 0x40100004, pstate 0x3c5: a fault\n  in reporter+0x4\nx0 0x40100004\n"
+        );
+        let unknown = "vCPU 1 at 0x100010, code base 0x0: a triple fault\n";
+        assert_eq!(super::named(unknown, &symbol), unknown);
     }
 }

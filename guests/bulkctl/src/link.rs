@@ -21,4 +21,9 @@ pub trait Link {
     /// # Errors
     /// [`Broken`].
     fn ask(&mut self, request: &Request, patience: Duration) -> Result<Answer, Broken>;
+
+    /// The name of what lies at an address of a partition's guest, where that program is known.
+    fn symbol(&self, _partition: &str, _address: u64) -> Option<String> {
+        None
+    }
 }

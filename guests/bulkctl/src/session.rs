@@ -40,6 +40,12 @@ impl<'a> Session<'a> {
         &self.hello
     }
 
+    /// The name of what lies at an address of a partition's guest, where that program is known.
+    #[must_use]
+    pub fn symbol(&self, partition: &str, address: u64) -> Option<String> {
+        self.link.symbol(partition, address)
+    }
+
     /// The body of the answer to a request; `about` is the partition's name, for the message of an error.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use crate::failure::mistake;
 use crate::workspace::{Workspace, made};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -23,6 +24,9 @@ pub struct Record {
     pub pid: u32,
     /// What it runs.
     pub system: String,
+    /// Partitions, and the file that each one's guest was taken from.
+    #[serde(default)]
+    pub programs: BTreeMap<String, PathBuf>,
     /// Where it listens.
     pub socket: PathBuf,
 }
@@ -38,7 +42,11 @@ pub struct Published {
 
 impl Published {
     /// Listens, and leaves a record.
-    pub fn new(workspace: &Workspace, system: &str) -> Result<Self> {
+    pub fn new(
+        workspace: &Workspace,
+        system: &str,
+        programs: BTreeMap<String, PathBuf>,
+    ) -> Result<Self> {
         let folder = folder(workspace)?;
         let pid = std::process::id();
         let [record, socket] = ["json", "sock"].map(|kind| folder.join(format!("{pid}.{kind}")));
@@ -48,7 +56,8 @@ impl Published {
             through_folder(&socket, UnixListener::bind).context(socket.display().to_string())?;
         let published = Self { listener, record, socket: socket.clone() };
         // The record comes last: whoever finds it can connect.
-        let text = serde_json::to_string(&Record { pid, system: system.to_owned(), socket })?;
+        let record = Record { pid, system: system.to_owned(), programs, socket };
+        let text = serde_json::to_string(&record)?;
         fs::write(&published.record, text).context(published.record.display().to_string())?;
         Ok(published)
     }
@@ -67,19 +76,19 @@ fn folder(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Connects to the machine of a process, or to the only one that runs.
-pub fn connect(workspace: &Workspace, pid: Option<u32>) -> Result<UnixStream> {
+pub fn connect(workspace: &Workspace, pid: Option<u32>) -> Result<(Record, UnixStream)> {
     choose(running(&folder(workspace)?)?, pid)
 }
 
 /// The machine of a process, or the only one.
-fn choose<T>(mut running: Vec<(Record, T)>, pid: Option<u32>) -> Result<T> {
+fn choose<T>(mut running: Vec<(Record, T)>, pid: Option<u32>) -> Result<(Record, T)> {
     running.sort_by_key(|(record, _)| record.pid);
     let listed: Vec<String> =
         running.iter().map(|(record, _)| format!("{} ({})", record.pid, record.system)).collect();
     let listed = listed.join(", ");
     let mut fitting = running.into_iter().filter(|(record, _)| pid.is_none_or(|p| p == record.pid));
     match (fitting.next(), fitting.next()) {
-        (Some((_, one)), None) => Ok(one),
+        (Some(one), None) => Ok(one),
         (Some(_), Some(_)) => {
             Err(mistake(format!("several machines run: {listed}; name one by --run PID")))
         }
@@ -132,13 +141,16 @@ mod tests {
     use crate::failure::{FAILED, USAGE, status_of};
 
     fn record(pid: u32) -> (Record, u32) {
-        (Record { pid, system: "pc".into(), socket: PathBuf::new() }, pid)
+        (
+            Record { pid, system: "pc".into(), programs: BTreeMap::new(), socket: PathBuf::new() },
+            pid,
+        )
     }
 
     #[test]
     fn the_only_machine_or_the_named_one_is_meant() {
-        assert_eq!(choose(vec![record(7)], None).unwrap(), 7);
-        assert_eq!(choose(vec![record(7), record(9)], Some(9)).unwrap(), 9);
+        assert_eq!(choose(vec![record(7)], None).unwrap().1, 7);
+        assert_eq!(choose(vec![record(7), record(9)], Some(9)).unwrap().1, 9);
         let none = choose::<u32>(Vec::new(), None).unwrap_err();
         assert!(none.to_string().contains("cargo xtask run"), "{none}");
         assert_eq!(status_of(&none), FAILED);
@@ -156,7 +168,8 @@ mod tests {
         fs::create_dir_all(&deep).unwrap();
         let socket = deep.join("1.sock");
         let listener = through_folder(&socket, UnixListener::bind).unwrap();
-        let text = serde_json::to_string(&Record { pid: 1, system: "pc".into(), socket }).unwrap();
+        let record = Record { socket, ..record(1).0 };
+        let text = serde_json::to_string(&record).unwrap();
         fs::write(deep.join("1.json"), text).unwrap();
         assert_eq!(running(&deep).unwrap().len(), 1);
         drop(listener);

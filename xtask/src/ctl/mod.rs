@@ -4,6 +4,7 @@
 //! of `bulkctl` in a Linux guest.
 
 pub mod instances;
+mod symbols;
 
 use crate::failure::PASSED;
 use crate::workspace::Workspace;
@@ -11,7 +12,9 @@ use anyhow::Result;
 use bulkctl::person::Person;
 use bulkctl::verbs::{self, Options, STATUSES, Verb};
 use bulkhead_test::line::Line;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use symbols::Known;
 
 /// Examples for the help.
 pub const EXAMPLES: &str = "\
@@ -47,10 +50,14 @@ pub struct Arguments {
 
 /// Asks the hypervisor.
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<u8> {
-    let mut line = match &arguments.port {
-        Some(device) => Line::open(device, arguments.speed)?,
-        None => Line::new(instances::connect(workspace, arguments.run)?.into())?,
+    let (line, programs) = match &arguments.port {
+        Some(device) => (Line::open(device, arguments.speed)?, BTreeMap::new()),
+        None => {
+            let (record, stream) = instances::connect(workspace, arguments.run)?;
+            (Line::new(stream.into())?, record.programs)
+        }
     };
+    let mut line = Known { line, programs };
     let mut stdout = std::io::stdout();
     let mut person = Person::standard(&mut stdout);
     verbs::run(&arguments.verb, &arguments.options, &mut line, &mut person)?;

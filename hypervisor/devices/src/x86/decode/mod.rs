@@ -91,6 +91,7 @@ pub struct PlainMove {
 }
 
 /// Bytes of opcode, ModR/M, SIB and displacement by the ModR/M byte, as far as that tells them.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
 static LENGTHS: [u8; 0xc0] = {
     let mut lengths = [2; 0xc0];
     let mut modrm = 0;
@@ -116,10 +117,10 @@ pub fn plain_move(bytes: u64) -> Option<PlainMove> {
     let (rex, code) = if has_rex { (bytes & 0xf, bytes >> 8) } else { (0, bytes) };
     let modrm = code >> 8 & 0xff;
     // The opcodes are 0x89 and 0x8b: they differ in the direction.
-    if code & 0xfd != 0x89 || modrm >= LENGTHS.len() as u64 {
+    if code & 0xfd != 0x89 {
         return None;
     }
-    let mut length = LENGTHS[modrm as usize];
+    let mut length = *LENGTHS.get(modrm as usize)?;
     // Without a base there is a displacement of 32 bits.
     if code & 0x7_c700 == 0x5_0400 {
         length = length.wrapping_add(4);
