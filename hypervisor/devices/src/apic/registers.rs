@@ -328,8 +328,9 @@ impl LocalApic {
         }
         // To everyone is a number that nobody has.
         let id = self.command >> if self.is_extended() { 32 } else { 56 };
-        apics.get(id as usize)?.post((self.command & 0xff) as u8, false);
-        Some(id as usize)
+        let id = usize::try_from(id).ok()?;
+        apics.get(id)?.post((self.command & 0xff) as u8, false);
+        Some(id)
     }
 
     /// Posts the message of [`Effect::Send`] to all that it reaches, one bit each; these must

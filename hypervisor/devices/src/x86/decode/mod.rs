@@ -90,8 +90,9 @@ pub struct PlainMove {
     pub store: bool,
 }
 
-/// Bytes of opcode, ModR/M, SIB and displacement by the ModR/M byte, as far as that tells them.
-#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+/// Bytes of opcode, ModR/M, SIB and displacement by the ModR/M byte, as far as that tells them;
+/// none where there is no memory.
+#[expect(clippy::indexing_slicing, reason = "up to the array's length; in a constant")]
 static LENGTHS: [u8; 0xc0] = {
     let mut lengths = [2; 0xc0];
     let mut modrm = 0;
@@ -120,7 +121,7 @@ pub fn plain_move(bytes: u64) -> Option<PlainMove> {
     if code & 0xfd != 0x89 {
         return None;
     }
-    let mut length = *LENGTHS.get(modrm as usize)?;
+    let mut length = *LENGTHS.get((modrm & 0xff) as usize)?;
     // Without a base there is a displacement of 32 bits.
     if code & 0x7_c700 == 0x5_0400 {
         length = length.wrapping_add(4);

@@ -298,11 +298,11 @@ pub fn acknowledge() -> Interrupt {
     }
     // The two of highest priority, which are the most frequent ones.
     if arrived & 1 << KICK != 0 {
-        answered(local, arrived & !(1 << KICK));
+        answered(local, arrived ^ 1 << KICK);
         return Interrupt::Kick;
     }
     if arrived & 1 << DEADLINE != 0 {
-        answered(local, arrived & !(1 << DEADLINE));
+        answered(local, arrived ^ 1 << DEADLINE);
         return super::time::due();
     }
     acknowledge_rare(local, arrived)

@@ -6,7 +6,7 @@
 //! Intel SDM, volume 3: "Paging". Rights are not looked at: the CPU did, for
 //! the instruction that exited.
 
-use super::map::{WINDOW_SIZE, Window};
+use super::map::{WINDOW_SIZE, Window, WindowPlace};
 use super::memory::{self, Reader};
 use super::state::{CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
 use crate::partition::Memory;
@@ -56,10 +56,10 @@ struct Sight {
 }
 
 impl Sight {
-    /// For a vCPU's CPU, which uses nothing else of its window until this is dropped.
+    /// For a vCPU's CPU, which uses its window for nothing else until this is dropped.
     #[inline(always)]
-    fn new(ram: Memory) -> Self {
-        let window = Window::of(super::local().number);
+    fn new(ram: Memory, window: WindowPlace) -> Self {
+        let window = Window::at(window);
         Self { ram, window, from: 0, len: 0, at: core::ptr::null() }
     }
 
@@ -179,14 +179,14 @@ impl View {
 
     /// The eight bytes at a linear address, in long mode and of one page; else zero.
     #[inline(always)]
-    pub(super) fn word(&self, linear: u64) -> u64 {
-        if linear & 0xfff > 0xff8 { 0 } else { self.descend_to_word(linear).unwrap_or(0) }
+    pub(super) fn word(&self, window: WindowPlace, linear: u64) -> u64 {
+        if linear & 0xfff > 0xff8 { 0 } else { self.descend_to_word(window, linear).unwrap_or(0) }
     }
 
     /// The same way as [`View::descend`], where each instruction counts.
     #[inline(always)]
-    fn descend_to_word(&self, linear: u64) -> Option<u64> {
-        let mut sight = Sight::new(self.ram);
+    fn descend_to_word(&self, window: WindowPlace, linear: u64) -> Option<u64> {
+        let mut sight = Sight::new(self.ram, window);
         // Bits below those that choose an entry, which is eight bytes.
         let (mut entry, mut shift) = (self.cr3, 36_u32);
         loop {

@@ -278,9 +278,30 @@ pub(super) fn activate(root: HostPhys) {
 /// This CPU's window, open on one 2 MiB block after the other until it is dropped.
 #[derive(Debug)]
 pub(super) struct Window {
-    entry: *mut u64,
-    address: u64,
+    place: WindowPlace,
     block: u64,
+}
+
+/// Where a CPU's window is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WindowPlace {
+    /// The address of its entry in the table.
+    entry: u64,
+    address: u64,
+}
+
+impl WindowPlace {
+    /// No window's.
+    pub(super) const NOWHERE: Self = Self { entry: 0, address: 0 };
+
+    /// The place of CPU `cpu`'s.
+    #[inline(always)]
+    pub(super) fn of(cpu: usize) -> Self {
+        let slot = cpu as u64 & 511;
+        // The table is the kernel's (Map::new) and has 512 entries.
+        let table = WINDOW_TABLE.load(Ordering::Relaxed) - HOME_PHYS + HOME;
+        Self { entry: table + slot * 8, address: WINDOWS + slot * WINDOW_SIZE }
+    }
 }
 
 impl Window {
@@ -290,11 +311,13 @@ impl Window {
     /// The window of CPU `cpu`, which runs this and uses no other meanwhile.
     #[inline(always)]
     pub(super) fn of(cpu: usize) -> Self {
-        let slot = cpu & 511;
-        let table = (WINDOW_TABLE.load(Ordering::Relaxed) - HOME_PHYS + HOME) as *mut u64;
-        // SAFETY: the table is the kernel's (Map::new) and has 512 entries.
-        let entry = unsafe { table.add(slot) };
-        Self { entry, address: WINDOWS + slot as u64 * WINDOW_SIZE, block: Self::CLOSED }
+        Self::at(WindowPlace::of(cpu))
+    }
+
+    /// The window at this place, this CPU's.
+    #[inline(always)]
+    pub(super) fn at(place: WindowPlace) -> Self {
+        Self { place, block: Self::CLOSED }
     }
 
     /// The 2 MiB block at `block`, until the next call.
@@ -304,11 +327,11 @@ impl Window {
         if block != self.block {
             // SAFETY: the entry is this CPU's alone (`of`), and nothing refers into its window: a
             // pointer is good until the next call.
-            unsafe { self.entry.write_volatile(block | WINDOW_ENTRY) }
-            invalidate(self.address);
+            unsafe { (self.place.entry as *mut u64).write_volatile(block | WINDOW_ENTRY) }
+            invalidate(self.place.address);
             self.block = block;
         }
-        self.address as *mut u8
+        self.place.address as *mut u8
     }
 }
 
@@ -316,7 +339,7 @@ impl Drop for Window {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: as in `on`; the translation is dropped before anything else can use it.
-        unsafe { self.entry.write_volatile(0) }
-        invalidate(self.address);
+        unsafe { (self.place.entry as *mut u64).write_volatile(0) }
+        invalidate(self.place.address);
     }
 }

@@ -11,6 +11,7 @@
 use super::apic::refresh_later;
 use super::exits;
 use super::float;
+use super::map::WindowPlace;
 use super::mmio::Step;
 use super::state::{CR0_PE, Controls, Event, STARTUP, Start};
 use super::{svm, time, vmx};
@@ -103,6 +104,8 @@ pub struct Vcpu {
     /// The string instruction that a port access is one element of.
     pub(super) string: Option<exits::PortString>,
     pub(super) controls: Controls,
+    /// Where the window of its CPU is.
+    window_place: WindowPlace,
     pub(super) backend: Backend,
 }
 
@@ -161,6 +164,7 @@ impl Vcpu {
             step: None,
             string: None,
             controls,
+            window_place: WindowPlace::NOWHERE,
             backend,
         }
     }
@@ -193,6 +197,7 @@ impl Vcpu {
         (self.step, self.string, self.on) = (None, None, true);
         self.attention = Attention::INTERRUPT;
         self.window = false;
+        self.window_place = WindowPlace::of(super::cpu_number());
         let start = Start::of(entry);
         each!(mut self, guest => guest.load(&self.controls, &start));
         self.apic_changed();

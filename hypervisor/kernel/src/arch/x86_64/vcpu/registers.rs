@@ -72,7 +72,7 @@ impl Vcpu {
     #[inline(always)]
     pub(in super::super) fn word(&self) -> u64 {
         let (rip, cr3) = each!(self, guest => (guest.rip(), guest.cr3()));
-        View { cr0: 0, cr3, cr4: 0, efer: 0, ram: self.controls.ram }.word(rip)
+        View { cr0: 0, cr3, cr4: 0, efer: 0, ram: self.controls.ram }.word(self.window_place, rip)
     }
 
     /// The next instruction, which the guest reads in this mode.
