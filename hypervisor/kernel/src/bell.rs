@@ -99,6 +99,7 @@ impl Bell {
     }
 
     /// Takes these wishes away, and tells all that waited. Acquire: pairs with [`Bell::ring`].
+    #[inline(always)]
     #[must_use]
     pub fn take(&self, of: Wish) -> Wish {
         Wish::from_bits_retain(self.word.fetch_and(!of.bits(), Ordering::Acquire))

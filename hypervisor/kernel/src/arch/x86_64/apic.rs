@@ -301,8 +301,10 @@ pub fn acknowledge() -> Interrupt {
         answered(local, arrived ^ 1 << KICK);
         return Interrupt::Kick;
     }
+    // Read once more: what is known of the first one would cost the loop a register for a constant.
+    let arrived = local.arrived.load(Ordering::Relaxed);
     if arrived & 1 << DEADLINE != 0 {
-        answered(local, arrived ^ 1 << DEADLINE);
+        answered(local, arrived & !(1 << DEADLINE));
         return super::time::due();
     }
     acknowledge_rare(local, arrived)
