@@ -320,7 +320,6 @@ impl LocalApic {
     /// always. That one must be rung.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "32 bits are left, and the slice says what exists")]
     pub fn deliver_to_one(&self, apics: &[Posted]) -> Option<usize> {
         // Fixed, physical, no shorthand.
         if self.command & 0xc_0f00 != 0 {
