@@ -105,11 +105,14 @@ impl Bell {
         Wish::from_bits_retain(self.word.fetch_and(!of.bits(), Ordering::Acquire))
     }
 
-    /// Takes this wish away if it alone waits, and tells whether. Acquire: pairs with [`Bell::ring`].
+    /// Takes this wish away if it alone waits, and tells whether; it may fail to for no reason, and
+    /// [`Bell::take`] is to follow then. Acquire: pairs with [`Bell::ring`].
     #[inline(always)]
     #[must_use]
     pub fn take_alone(&self, wish: Wish) -> bool {
-        self.word.compare_exchange(wish.bits(), 0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.word
+            .compare_exchange_weak(wish.bits(), 0, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Asks for a start, unless the vCPU is on or about to be.
