@@ -323,6 +323,14 @@ fn acknowledge_rare(local: &Local, arrived: u64) -> Interrupt {
     if bit == CONSOLE { Interrupt::Console } else { Interrupt::Guest(bit) }
 }
 
+/// Makes this CPU exit once more for what else came: a guest that was entered meanwhile would
+/// keep it waiting.
+#[cold]
+#[inline(never)]
+fn come_again() {
+    Kick::new(super::cpu_number() as u32).send();
+}
+
 /// One that came is over, those are left; the local APIC may tell of the next one.
 #[inline(always)]
 fn answered(local: &Local, left: u64) {
@@ -330,6 +338,9 @@ fn answered(local: &Local, left: u64) {
     local.arrived.store(left, Ordering::Relaxed);
     if let Some(driver) = driver() {
         driver.write(register::EOI, 0);
+        if left != 0 {
+            come_again();
+        }
     }
 }
 
