@@ -196,16 +196,16 @@ fn boots(
     Ok(boots)
 }
 
-/// The system's manifest, or a copy of it beside what a scenario makes for it.
+/// The system's manifest, or a copy of it with its word, beside what a scenario makes for it.
 fn stage(builder: &Builder, folders: &Folders, system: &System, folder: &Path) -> Result<PathBuf> {
     let source = &system.manifest;
-    let Some(scenario) = &system.scenario else { return Ok(source.clone()) };
-    if system.word.is_none() && scenario.assemble.is_empty() {
+    let assemble = system.scenario.as_ref().map_or(&[][..], |scenario| &scenario.assemble);
+    if system.word.is_none() && assemble.is_empty() {
         return Ok(source.clone());
     }
     let text = std::fs::read_to_string(source).with_context(|| source.display().to_string())?;
     let beside = source.parent().unwrap_or(Path::new(""));
-    for name in &scenario.assemble {
+    for name in assemble {
         let arch =
             manifest::arch_of(&text, folders).with_context(|| source.display().to_string())?;
         builder.assemble(arch, &beside.join(format!("{name}.S")), folder)?;

@@ -51,7 +51,7 @@ const TOLD: u32 = 10;
 /// What can be asked.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run only what has this in its name.
+    /// Run only what has this name, or has it in its name.
     #[arg(default_value = "")]
     filter: String,
     /// As many restarts or messages, in place of each soak's own number.
@@ -124,8 +124,7 @@ struct Boot {
 
 /// Runs the soaks that the filter names.
 pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) -> Result<u8> {
-    let chosen: Vec<Soak> =
-        SOAKS.into_iter().filter(|soak| soak.name().contains(&arguments.filter)).collect();
+    let chosen = chosen(&arguments.filter);
     if chosen.is_empty() {
         let names: Vec<String> = SOAKS.iter().map(Soak::name).collect();
         let (filter, names) = (&arguments.filter, names.join(", "));
@@ -161,6 +160,13 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     }
     println!("{} passed, {failed} failed", chosen.len() - failed);
     Ok(if failed == 0 { PASSED } else { FAILED })
+}
+
+/// The soak of this name, or else all whose names contain it.
+fn chosen(filter: &str) -> Vec<Soak> {
+    let whole = SOAKS.into_iter().find(|soak| soak.name() == filter);
+    let parts = || SOAKS.into_iter().filter(|soak| soak.name().contains(filter)).collect();
+    whole.map_or_else(parts, |soak| vec![soak])
 }
 
 impl Soak {
@@ -394,6 +400,13 @@ mod tests {
     #[test]
     fn exits_that_grow_from_boot_to_boot_fail() {
         assert!(told(&boots(&[90, 91, 95, 97, 99, 104]), false).is_err());
+    }
+
+    #[test]
+    fn a_whole_name_chooses_no_other_soak() {
+        assert_eq!(chosen("rtos/qemu").len(), 1);
+        assert_eq!(chosen("rtos").len(), 4);
+        assert_eq!(chosen("").len(), SOAKS.len());
     }
 
     #[test]

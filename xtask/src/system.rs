@@ -20,7 +20,7 @@ pub struct System {
     pub manifest: PathBuf,
     /// The scenario that it was named by.
     pub scenario: Option<Scenario>,
-    /// The scenario's word.
+    /// What stands for `{each}`: the scenario's word, or a soak's number.
     pub word: Option<String>,
 }
 
