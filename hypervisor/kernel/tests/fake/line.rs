@@ -78,6 +78,7 @@ fn what_breaks_a_frame_is_a_key_again() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn a_damaged_request_is_not_answered_and_does_nothing() {
     let kill = framed(&about(Message::Kill, 1));
     let start = kill.iter().rposition(|byte| *byte == ESCAPE).expect("a sync") + 2;
@@ -166,6 +167,7 @@ proptest! {
 
     /// What abi's receiver makes of the same bytes is what happens.
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
     fn any_bytes_are_keys_commands_or_answered_requests(
         pieces in prop::collection::vec(piece(), 0..12),
     ) {

@@ -157,6 +157,7 @@ fn ends(message: Message, stopped: Option<Stopped>) -> bool {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn every_request_about_another_partition_in_every_state_from_every_set_of_rights() {
     let all = SETS.iter().flat_map(|bits| {
         let states = State::ALL.iter();
@@ -200,6 +201,7 @@ fn every_request_about_another_partition_in_every_state_from_every_set_of_rights
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn every_request_about_oneself_from_every_set_of_rights() {
     let states = [State::Running, State::Stopping];
     let all = SETS.iter().flat_map(|bits| {
@@ -250,6 +252,7 @@ impl Rig {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn every_request_of_the_host_about_a_partition_in_every_state() {
     let all = State::ALL
         .iter()

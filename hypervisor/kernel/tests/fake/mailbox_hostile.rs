@@ -103,6 +103,7 @@ proptest! {
     #![proptest_config(cases(150))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
     fn no_page_panics_costs_a_turn_more_than_it_may_or_reaches_a_stranger(
         deeds in prop::collection::vec(deed(), 1..if cfg!(miri) { 15 } else { 150 }),
     ) {

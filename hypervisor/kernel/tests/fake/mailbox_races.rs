@@ -68,6 +68,7 @@ fn assert_plain(answer: &abi::mailbox::answer::Answer) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn partitions_and_the_host_on_threads_of_their_own_steer_one_partition() {
     for round in 0..RACES {
         let rig = rig();
@@ -164,6 +165,7 @@ fn come_to_the_end(rig: &Rig) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn of_three_that_ask_for_what_can_happen_once_one_wins() {
     let steps = [
         (Message::Kill, None, Code::Busy),
@@ -202,6 +204,7 @@ fn of_three_that_ask_for_what_can_happen_once_one_wins() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn a_crash_at_the_moment_of_a_request_is_one_or_the_other() {
     for round in 0..RACES {
         let message = [Message::Kill, Message::Restart, Message::Pause, Message::Stop][round % 4];

@@ -146,6 +146,7 @@ fn a_machine_without_kept_memory_runs_and_keeps_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn of_more_failing_partitions_than_places_the_last_ones_are_kept() {
     let names: Vec<String> = (0..PLACES + 5).map(|row| format!("row{row}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -232,6 +233,7 @@ fn found_at_once(rig: &Rig, words: &[u64]) -> Vec<Option<String>> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
 fn no_damaged_byte_of_kept_memory_makes_a_wrong_record() {
     let (words, right) = kept();
     let right: Vec<Option<String>> = right.into_iter().map(Result::ok).collect();
@@ -258,6 +260,7 @@ proptest! {
     #![proptest_config(cases(30))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there; abi's own tests run the same code under Miri")]
     fn random_kept_memory_makes_no_record_and_no_panic(
         seed in any::<u64>(),
         header in any::<bool>(),

@@ -146,8 +146,7 @@ impl Machine {
     /// A machine that was just switched on, which this thread uses from now on.
     #[must_use]
     pub fn start() -> &'static Self {
-        let kept: Vec<_> = (0..KEPT_WORDS).map(|_| AtomicU64::new(0)).collect();
-        Self::start_again(kept.leak())
+        Self::start_again(Box::leak(Box::new([const { AtomicU64::new(0) }; KEPT_WORDS])))
     }
 
     /// A machine that was reset: nothing is left of before but what it kept.

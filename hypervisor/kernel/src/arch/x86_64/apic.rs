@@ -296,9 +296,9 @@ pub fn acknowledge() -> Interrupt {
         take_interrupts();
         arrived = local.arrived.load(Ordering::Relaxed);
     }
-    // The two of highest priority, which are the most frequent ones.
-    if arrived & 1 << KICK != 0 {
-        answered(local, arrived ^ 1 << KICK);
+    // The most frequent ones. A kick is answered last: it is also what comes for what is left.
+    if arrived == 1 << KICK {
+        answered(local, 0);
         return Interrupt::Kick;
     }
     // Read once more: what is known of the first one would cost the loop a register for a constant.
@@ -313,10 +313,13 @@ pub fn acknowledge() -> Interrupt {
 /// What comes less often than those of the other CPUs and the timer.
 #[inline(never)]
 fn acknowledge_rare(local: &Local, arrived: u64) -> Interrupt {
-    let Some(bit) = arrived.checked_ilog2() else { return Interrupt::None };
+    let Some(bit) = (arrived & !(1 << KICK)).checked_ilog2() else { return Interrupt::None };
     let left = arrived & !(1 << bit);
     if bit == REFRESH {
         local.arrived.store(left, Ordering::Relaxed);
+        if left != 0 {
+            come_again();
+        }
         return Interrupt::Refresh;
     }
     answered(local, left);
