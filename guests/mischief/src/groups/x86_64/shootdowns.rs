@@ -38,14 +38,15 @@ static FAULTS: AtomicU64 = AtomicU64::new(0);
 /// Ticks of each vCPU.
 static TICKS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
-pub(super) fn run(_: &mut Setting, tally: &mut Tally) {
+pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
+    let rounds = ROUNDS / setting.fewer;
     on_interrupt(interrupted);
     on_fault(faulted);
     hostile::fill(0, 0);
     LEVELS.iter().for_each(|level| hostile::give(*level, 0));
     begin();
     assert!(start_cpu(READER, |_| read()).is_ok(), "the second vCPU does not start");
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         let level = LEVELS[(round % 4) as usize];
         let (old, new) = (1 - round % 2, round % 2);
         hostile::take_away(level);
@@ -62,14 +63,14 @@ pub(super) fn run(_: &mut Setting, tally: &mut Tally) {
     timer::disarm();
     mask_interrupts();
     hostile::prepare();
-    tally.count_done(ROUNDS);
+    tally.count_done(rounds);
     tally.part(format_args!("shootdowns"));
     let [reads, stale, faults] = [&READS, &STALE, &FAULTS].map(|count| count.load(SeqCst));
     let [first, second] = TICKS.each_ref().map(|count| count.load(SeqCst));
     println!("mischief: {reads} reads, {faults} page faults, {first} and {second} ticks");
     assert_eq!(stale, 0, "reads of what was no longer there");
     assert!(first > 0 && second > 0, "a timer does not tick");
-    println!("mischief: {ROUNDS} shootdowns ok");
+    println!("mischief: {rounds} shootdowns ok");
 }
 
 /// Lets this vCPU's interrupts in, its timer's too.
