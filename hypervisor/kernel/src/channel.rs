@@ -7,7 +7,7 @@
 //! is over, so a sender cannot make a receiver busier than the manifest allows.
 
 use crate::arch::time;
-use crate::log;
+use crate::log::{self, Seldom};
 use crate::partition::Partition;
 use abi::mailbox::event::Kind;
 use abi::platform::channel as register;
@@ -39,11 +39,8 @@ pub struct Port {
     rings: AtomicU64,
     interrupts: AtomicU64,
     merged: AtomicU64,
-    next_event: AtomicU64,
+    told: Seldom,
 }
-
-/// From one event about a bell that is rung too often to the next one at least.
-const EVENT_NS: u64 = 1_000_000_000;
 
 impl Port {
     /// An end whose peer is not known yet.
@@ -64,7 +61,7 @@ impl Port {
             rings: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
             merged: AtomicU64::new(0),
-            next_event: AtomicU64::new(0),
+            told: Seldom::never(),
         }
     }
 
@@ -133,13 +130,9 @@ impl Port {
     /// Every so often an event tells how many rings made no interrupt of their own.
     #[cold]
     #[inline(never)]
-    fn overflow(&self, now: u64) {
-        if now >= self.next_event.load(Ordering::Relaxed) {
-            self.next_event.store(now.saturating_add(time::ticks(EVENT_NS)), Ordering::Relaxed);
-            let merged = self.merged.swap(0, Ordering::Relaxed);
-            if let Some((partition, _)) = self.peer.get() {
-                log::tell(Kind::Doorbell, Some(partition.index), 0, merged, self.row.into());
-            }
+    fn overflow(&self, merged: u64) {
+        if let (Some((partition, _)), Some(since)) = (self.peer.get(), self.told.due(merged)) {
+            log::tell(Kind::Doorbell, Some(partition.index), 0, since, self.row.into());
         }
     }
 
@@ -162,8 +155,9 @@ impl Port {
         }
         self.next.store(now.saturating_add(self.interval), Ordering::Relaxed);
         self.interrupts.fetch_add(1, Ordering::Relaxed);
-        if self.merged.load(Ordering::Relaxed) != 0 {
-            self.overflow(now);
+        let merged = self.merged.load(Ordering::Relaxed);
+        if merged != 0 {
+            self.overflow(merged);
         }
         true
     }

@@ -173,7 +173,9 @@ impl Seat {
             return;
         }
         self.partition.look();
-        if let (true, Some(mailbox)) = (wishes.contains(Wish::MAILBOX), self.partition.mailbox())
+        // What came while it was paused waits for its being resumed.
+        let is_due = wishes.intersects(Wish::MAILBOX | Wish::STATE);
+        if let (true, Some(mailbox)) = (is_due, self.partition.mailbox())
             && self.partition.state().runs()
         {
             mailbox.serve(&mut self.vcpu, self.partition);

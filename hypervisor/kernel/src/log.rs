@@ -8,12 +8,50 @@ use crate::bell::Wish;
 use crate::mailbox::nanoseconds;
 use abi::mailbox::event::{Event, Kind};
 use abi::records::{U16, U32, U64};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Events that are kept.
 const KEPT: usize = 64;
 
 /// Attempts to take the log's lock, which nobody holds for long.
 const PATIENCE: usize = 100_000;
+
+/// From one event about what happens often to the next one at least.
+const SELDOM_NS: u64 = 1_000_000_000;
+
+/// After so many events at most everybody who listens takes a turn, so that what it does not want
+/// never leaves the log unseen and counts as lost.
+const UNSEEN: u64 = KEPT as u64 / 2;
+
+/// When to tell of what a guest could make happen without end: at once, and then once a second.
+#[derive(Debug)]
+pub struct Seldom {
+    next: AtomicU64,
+    told: AtomicU64,
+}
+
+impl Seldom {
+    /// Nothing was told yet.
+    #[must_use]
+    pub const fn never() -> Self {
+        Self { next: AtomicU64::new(0), told: AtomicU64::new(0) }
+    }
+
+    /// How often it happened since it was last told, if it is to be told now; it happened so often in all.
+    #[inline(never)]
+    pub fn due(&self, count: u64) -> Option<u64> {
+        let now = time::now();
+        if now < self.next.load(Ordering::Relaxed) {
+            return None;
+        }
+        let since = count.saturating_sub(self.told.swap(count, Ordering::Relaxed));
+        if since == 0 {
+            return None;
+        }
+        self.next.store(now.saturating_add(time::ticks(SELDOM_NS)), Ordering::Relaxed);
+        Some(since)
+    }
+}
 
 /// The log.
 #[derive(Debug)]
@@ -61,11 +99,13 @@ impl Log {
         Some((*event, found - number))
     }
 
-    fn push(&mut self, event: Event) {
+    /// Writes it down; its number.
+    fn push(&mut self, event: Event) -> u64 {
         self.count += 1;
         if let Some(place) = self.events.get_mut(self.count as usize % KEPT) {
             *place = Event { number: self.count.into(), ..event };
         }
+        self.count
     }
 }
 
@@ -75,7 +115,7 @@ impl Default for Log {
     }
 }
 
-/// Something happened: it is written down, and who has a mailbox looks at it.
+/// Something happened: it is written down, and who wants to know looks at it.
 #[inline(always)]
 pub fn tell(kind: Kind, partition: Option<usize>, code: u32, first: u64, second: u64) {
     if MAILBOX {
@@ -97,10 +137,12 @@ fn write_down(kind: Kind, partition: Option<usize>, code: u32, first: u64, secon
     let shared = arch::shared();
     // Who panicked may hold the lock: then there is one event less.
     let Some(mut log) = (0..PATIENCE).find_map(|_| shared.log.try_lock()) else { return };
-    log.push(event);
+    let number = log.push(event);
     drop(log);
     for partition in shared.partitions.get().copied().unwrap_or(&[]) {
-        if partition.mailbox().is_some() {
+        if let Some(mailbox) = partition.mailbox()
+            && (mailbox.wants(&event) || mailbox.listens() && number.is_multiple_of(UNSEEN))
+        {
             partition.ring(1, Wish::MAILBOX);
         }
     }

@@ -10,7 +10,7 @@
 use crate::arch::{self, Vcpu, time};
 use crate::bell::Wish;
 use crate::exit::Direction;
-use crate::log;
+use crate::log::{self, Seldom};
 use crate::partition::Partition;
 use crate::{cpu, statistics, terminal};
 use abi::bundle::label;
@@ -19,7 +19,7 @@ use abi::mailbox::body::{
     self, Changed, Counters, Hello, List, Machine, Piece, ROWS, Row, Statistics, Subscribed,
     Written,
 };
-use abi::mailbox::event::{Kind, KindSet};
+use abi::mailbox::event::{Event, Kind, KindSet};
 use abi::mailbox::request::{Order, Source, Topic};
 use abi::mailbox::rights::{Asker, MACHINE, Rights};
 use abi::mailbox::ring::{self, Found, Words};
@@ -52,8 +52,6 @@ impl Facts {
 
 /// Events told in one turn.
 const EVENTS_AT_ONCE: usize = 4;
-/// An event tells of the first request that was denied, and of each so many.
-const DENIED: u64 = 1024;
 
 /// A partition's mailbox.
 #[derive(Debug)]
@@ -65,6 +63,9 @@ pub struct Mailbox {
     status: AtomicU32,
     requests: AtomicU64,
     denied: AtomicU64,
+    told: Seldom,
+    /// The [`KindSet`] of events that are wanted.
+    kinds: AtomicU64,
 }
 
 /// How far it is.
@@ -74,18 +75,17 @@ struct Line {
     feed: Feed,
 }
 
-/// Which events are wanted, and the next one to tell.
+/// The next event to tell.
 #[derive(Debug)]
 struct Feed {
-    kinds: KindSet,
     next: u64,
     /// Events lost since the last one that was told.
     lost: u64,
 }
 
 impl Feed {
-    /// None is wanted.
-    const NONE: Self = Self { kinds: KindSet::empty(), next: 1, lost: 0 };
+    /// All are still to come.
+    const NEW: Self = Self { next: 1, lost: 0 };
 }
 
 /// The shared page, by the hypervisor's hand.
@@ -131,20 +131,21 @@ impl Mailbox {
         Self {
             memory: Memory(memory),
             asker: Asker { own: Some(index), rights },
-            line: Mutex::new(Line { server: ring::Server::NEW, feed: Feed::NONE }),
+            line: Mutex::new(Line { server: ring::Server::NEW, feed: Feed::NEW }),
             mask: AtomicU32::new(1),
             status: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            told: Seldom::never(),
+            kinds: AtomicU64::new(0),
         }
     }
 
     /// The partition starts afresh, on vCPU 0's CPU.
     pub fn reset(&self) {
         arch::zero(self.memory.0, ring::MEMORY_LEN as usize);
-        let next = arch::shared().log.lock().next();
-        *self.line.lock() =
-            Line { server: ring::Server::begin(&self.memory), feed: Feed { next, ..Feed::NONE } };
+        self.kinds.store(0, Ordering::Relaxed);
+        *self.line.lock() = Line { server: ring::Server::begin(&self.memory), feed: Feed::NEW };
         self.mask.store(1, Ordering::Relaxed);
         self.status.store(0, Ordering::Relaxed);
     }
@@ -173,7 +174,8 @@ impl Mailbox {
         let (mut came, mut more) = self.tell(&mut line);
         if let Found::Request(bytes) = line.server.next(&self.memory) {
             self.requests.fetch_add(1, Ordering::Relaxed);
-            let answer = serve(&bytes, &self.asker, &mut Desk { feed: Some(&mut line.feed) });
+            let feed = Some((self, &mut line.feed));
+            let answer = serve(&bytes, &self.asker, &mut Desk { feed });
             line.server.answer(&self.memory, &answer);
             (came, more) = (true, true);
         }
@@ -190,20 +192,47 @@ impl Mailbox {
         }
     }
 
+    /// Whether any event is wanted.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.kinds.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the partition subscribed to such an event and may be told.
+    #[must_use]
+    pub fn wants(&self, event: &Event) -> bool {
+        let kinds = KindSet::from_bits_retain(self.kinds.load(Ordering::Relaxed));
+        let about = about(event);
+        event.known().is_some_and(|kind| {
+            // To be asked to end concerns nobody else.
+            let private = kind == Kind::StopRequested;
+            kinds.has(kind) && self.asker.sees(about) && (!private || self.asker.own == Some(about))
+        })
+    }
+
+    /// The partition wants such events from now.
+    fn subscribe(&self, kinds: KindSet, feed: &mut Feed) -> Subscribed {
+        if !self.listens() {
+            feed.next = arch::shared().log.lock().next();
+        }
+        feed.lost = 0;
+        self.kinds.store(kinds.bits(), Ordering::Relaxed);
+        Subscribed { kinds: kinds.bits().into(), next: feed.next.into() }
+    }
+
     /// Tells the next events; whether it told one, and whether there may be more.
     fn tell(&self, line: &mut Line) -> (bool, bool) {
         let Line { server, feed } = line;
         let mut told = false;
+        if !self.listens() {
+            return (false, false);
+        }
         for _ in 0..EVENTS_AT_ONCE {
             let found = arch::shared().log.lock().from(feed.next);
             let Some((mut event, lost)) = found else { return (told, false) };
             feed.lost = feed.lost.saturating_add(lost);
             feed.next = event.number.get() + 1;
-            let about = about(&event);
-            let wanted = event.known().is_some_and(|kind| feed.kinds.has(kind));
-            // To be asked to end concerns nobody else.
-            let private = event.known() == Some(Kind::StopRequested);
-            if wanted && self.asker.sees(about) && (!private || self.asker.own == Some(about)) {
+            if self.wants(&event) {
                 event.lost = (core::mem::take(&mut feed.lost) as u32).into();
                 server.tell(&self.memory, &event);
                 told = true;
@@ -212,15 +241,14 @@ impl Mailbox {
         (told, true)
     }
 
-    /// A request was denied: every so often an event says so. How many it is to tell of, if it is due.
+    /// A request was denied: how many were since an event told of it, if one is due.
     fn deny(&self) -> Option<u64> {
-        let denied = self.denied.fetch_add(1, Ordering::Relaxed);
-        denied.is_multiple_of(DENIED).then_some(if denied == 0 { 1 } else { DENIED })
+        self.told.due(self.denied.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
 /// Whom an event is about.
-fn about(event: &abi::mailbox::event::Event) -> usize {
+fn about(event: &Event) -> usize {
     match event.partition.get() {
         abi::mailbox::NOBODY => MACHINE,
         row => row.into(),
@@ -229,8 +257,8 @@ fn about(event: &abi::mailbox::event::Event) -> usize {
 
 /// What stands behind the server.
 struct Desk<'a> {
-    /// The asker's events; none for the host.
-    feed: Option<&'a mut Feed>,
+    /// The asker's mailbox and its events; none for the host.
+    feed: Option<(&'a Mailbox, &'a mut Feed)>,
 }
 
 /// Answers a request of the host at the serial line, who may do everything.
@@ -287,9 +315,8 @@ impl Backend for Desk<'_> {
             Order::List(first) => answer.put(&list(*first, asker)),
             Order::Log(first) => answer.put(&log(*first, asker)),
             Order::Subscribe(kinds) => {
-                let feed = self.feed.as_mut().ok_or(Failure::new(Code::Unsupported))?;
-                (feed.kinds, feed.lost) = (*kinds, 0);
-                answer.put(&Subscribed { kinds: kinds.bits().into(), next: feed.next.into() });
+                let (mailbox, feed) = self.feed.as_mut().ok_or(Failure::new(Code::Unsupported))?;
+                answer.put(&mailbox.subscribe(*kinds, feed));
             }
             Order::PowerOff => power_off(),
             Order::Reboot => {

@@ -155,7 +155,7 @@ impl Records {
         }
         store(2, checksum(place, text.len));
         *place_head = Some(head);
-        arch::keep();
+        arch::keep(place);
     }
 
     /// Bytes of the last record of a partition, or of the hypervisor (no row), of this boot or
@@ -225,7 +225,7 @@ pub fn begin() {
     first.store(MAGIC, Ordering::Relaxed);
     let boot = records.boot;
     second.store(u64::from(boot) | u64::from(!boot) << 32, Ordering::Relaxed);
-    arch::keep();
+    arch::keep(kept);
     drop(records);
     for place in places() {
         if let Some(head) = Head::read(place).filter(|head| head.boot.wrapping_add(1) == boot) {

@@ -8,7 +8,7 @@
 
 use crate::arch::time;
 use crate::console::{self, PROMPT_NS};
-use crate::log;
+use crate::log::{self, Seldom};
 use abi::mailbox::body::{PIECE, Piece};
 use abi::mailbox::event::Kind;
 
@@ -22,8 +22,6 @@ const TYPED: usize = 256;
 const BURST: u64 = 64 * 1024;
 /// The last bytes that a guest wrote, for whoever reads its console by the mailbox.
 const HISTORY: usize = 2048;
-/// From one event about dropped bytes to the next one at least.
-const EVENT_NS: u64 = 1_000_000_000;
 /// Time in which it earns one more byte: 32 KiB a second.
 const BYTE_NS: u64 = 30_518;
 
@@ -47,8 +45,6 @@ pub struct Counts {
     pub written: u64,
     /// Written by the guest and dropped, for want of space.
     pub dropped: u64,
-    /// Of those, told by an event.
-    told: u64,
     /// Typed for the guest and dropped, for want of space.
     pub untyped: u64,
 }
@@ -67,7 +63,7 @@ pub struct Terminal {
     dropped: u64,
     counts: Counts,
     history: [u8; HISTORY],
-    next_event: u64,
+    told: Seldom,
     credit: u64,
     earned: u64,
     typed: [u8; TYPED],
@@ -89,9 +85,9 @@ impl Terminal {
             finished: false,
             in_focus: false,
             dropped: 0,
-            counts: Counts { written: 0, dropped: 0, told: 0, untyped: 0 },
+            counts: Counts { written: 0, dropped: 0, untyped: 0 },
             history: [0; HISTORY],
-            next_event: 0,
+            told: Seldom::never(),
             credit: BURST,
             earned: 0,
             typed: [0; TYPED],
@@ -290,12 +286,8 @@ impl Terminal {
 
     /// Every so often an event tells how many bytes were dropped.
     fn flood(&mut self, index: usize) {
-        let now = time::now();
-        if now >= self.next_event {
-            self.next_event = now.saturating_add(time::ticks(EVENT_NS));
-            let Counts { dropped, told, .. } = self.counts;
-            self.counts.told = dropped;
-            log::tell(Kind::ConsoleFlood, Some(index), 0, dropped - told, 0);
+        if let Some(since) = self.told.due(self.counts.dropped) {
+            log::tell(Kind::ConsoleFlood, Some(index), 0, since, 0);
         }
     }
 

@@ -125,7 +125,7 @@ mod memory {
     /// Memory of the hypervisor that a warm reset and a boot leave alone: whole 2 KiB pieces.
     const _: fn() -> &'static [AtomicU64] = kept;
     /// What was stored there is in memory from now.
-    const _: fn() = keep;
+    const _: fn(&[AtomicU64]) = keep;
     /// CRC-32C of bytes, continuing another one's.
     const _: fn(u32, &[u8]) -> u32 = crc32c;
 

@@ -10,6 +10,7 @@ use super::map::{WINDOW_SIZE, with_window};
 use super::sysreg::{dsb_sy, isb, mrs};
 use super::{cpu_number, windows};
 use aarch64_cpu::registers::{ID_AA64ISAR0_EL1, Readable};
+use core::sync::atomic::AtomicU64;
 use paging::HostPhys;
 
 /// Runs `work` on the mapped bytes of a range, piece by piece where it crosses a window's end.
@@ -102,10 +103,9 @@ pub fn clean(host: HostPhys, len: usize) {
     pieces(host, len, &mut |at, _, len| clean_mapped(at, len));
 }
 
-/// What was stored in the kept memory is in memory from now.
-pub fn keep() {
-    let kept = super::map::kept();
-    clean_mapped(kept.as_ptr().cast_mut().cast(), size_of_val(kept));
+/// What was stored in words of the kept memory is in memory from now.
+pub fn keep(words: &[AtomicU64]) {
+    clean_mapped(words.as_ptr().cast_mut().cast(), size_of_val(words));
 }
 
 /// Reads the eight bytes at a multiple of eight, at once, of memory that a guest may write meanwhile,

@@ -111,7 +111,7 @@ pub fn kept() -> &'static [AtomicU64] {
 }
 
 /// Nothing: it has no cache.
-pub fn keep() {}
+pub fn keep(_words: &[AtomicU64]) {}
 
 /// Writes what caches hold of a range back to memory and drops it.
 pub fn clean(host: HostPhys, len: usize) {

@@ -9,6 +9,7 @@ use super::cpu_number;
 use super::map::{WINDOW_SIZE, Window};
 use super::sysreg::cpuid;
 use core::arch::asm;
+use core::sync::atomic::AtomicU64;
 use paging::HostPhys;
 
 /// Runs `work` on the mapped bytes of a range, piece by piece where it crosses a window's end.
@@ -61,10 +62,18 @@ pub fn clean(_host: HostPhys, _len: usize) {}
 /// guest by an instruction that serializes.
 pub fn publish_code() {}
 
-/// What was stored in the kept memory is in memory from now.
-pub fn keep() {
-    // SAFETY: writes back what the caches hold, and changes no value.
-    unsafe { core::arch::asm!("wbinvd", options(nostack, preserves_flags)) }
+/// What was stored in words of the kept memory is in memory from now. Not by WBINVD, which would
+/// take everybody's lines from the caches whenever a guest crashes.
+pub fn keep(words: &[AtomicU64]) {
+    // Every CPU with 64-bit mode has lines of 64 bytes; those of the kept memory begin at one.
+    for line in words.chunks(8) {
+        // SAFETY: writes back what the caches hold of a line that `line` borrows, and changes no value.
+        unsafe {
+            core::arch::asm!("clflush [{}]", in(reg) line.as_ptr(), options(nostack, preserves_flags))
+        }
+    }
+    // SAFETY: orders memory accesses alone.
+    unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) }
 }
 
 /// Reads the eight bytes at a multiple of eight, at once, of memory that a guest may write meanwhile.
