@@ -46,6 +46,8 @@ pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     LEVELS.iter().for_each(|level| hostile::give(*level, 0));
     begin();
     assert!(start_cpu(READER, |_| read()).is_ok(), "the second vCPU does not start");
+    // Before its local APIC is on, it takes no interrupt.
+    wait_until(|| READS.load(SeqCst) > 0, "reads nothing");
     for round in 1..=rounds {
         let level = LEVELS[(round % 4) as usize];
         let (old, new) = (1 - round % 2, round % 2);
