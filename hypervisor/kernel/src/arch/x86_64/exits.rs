@@ -150,7 +150,9 @@ impl Vcpu {
     fn rare_vmx(&mut self, exit: u64) -> Exit {
         match exit {
             reason::EXCEPTION => self.intercepted_exception(),
-            reason::INIT | reason::NMI_WINDOW | reason::PREEMPTION_TIMER => Exit::Done,
+            reason::INIT | reason::NMI_WINDOW => Exit::Done,
+            // What waits is taken: an entry would hold it back again.
+            reason::PREEMPTION_TIMER => Exit::Interrupt,
             reason::WINDOW => self.window(),
             reason::CONTROL => self.vmx_control(),
             reason::VIRTUALIZED_EOI => {
