@@ -6,7 +6,7 @@
 //! prints one line for each of its parts, with a count for each way they came
 //! back, and then `mischief: GROUP done N probes, F faults`. Random values come
 //! from a fixed seed: two runs do the same. Then the partition turns itself off.
-//! With `fewer=N` on the command line floods are by so much smaller, for slow machines.
+//! With `fewer=N` on the command line floods, and what is random in walks, are by so much fewer, for slow machines.
 //!
 //! Nothing here may reach beyond this partition, so the only wrong answer is
 //! one that another partition or the hypervisor notices.
@@ -33,7 +33,7 @@ struct Setting {
     /// This partition's memory: first address and one past the last.
     memory: (u64, u64),
     random: Random,
-    /// What the size of floods is divided by.
+    /// What the size of floods and the like is divided by.
     fewer: u64,
 }
 

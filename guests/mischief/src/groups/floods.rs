@@ -28,7 +28,7 @@ const FORGERIES: &[&str] = &[
 
 pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     doorbells(setting, tally);
-    machine::flood(tally);
+    machine::flood(setting, tally);
     console(setting, tally);
 }
 

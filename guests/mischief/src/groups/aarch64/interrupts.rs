@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! More interrupts than anybody wants.
 
+use crate::Setting;
 use crate::tally::Tally;
 use guest_rt::machine::{self, gic, on_interrupt, unmask_interrupts};
 use guest_rt::timer;
@@ -8,7 +9,8 @@ use guest_rt::timer;
 const INTERRUPTS: u64 = 100_000;
 
 /// Interrupts as fast as they can be taken: to itself, to a vCPU that is absent or asleep, from a timer that is always due.
-pub(in crate::groups) fn flood(tally: &mut Tally) {
+pub(in crate::groups) fn flood(setting: &Setting, tally: &mut Tally) {
+    let sent = INTERRUPTS / setting.fewer;
     gic::init();
     gic::enable(1, gic::Trigger::Edge);
     on_interrupt(|| {
@@ -17,10 +19,10 @@ pub(in crate::groups) fn flood(tally: &mut Tally) {
         }
     });
     unmask_interrupts();
-    for count in 0..INTERRUPTS {
+    for count in 0..sent {
         gic::send_sgi(1, (count % 16) as usize);
     }
-    tally.count_done(INTERRUPTS);
+    tally.count_done(sent);
     tally.part(format_args!("SGIs"));
     gic::enable(timer::INTID, gic::Trigger::Level);
     on_interrupt(|| {
@@ -31,11 +33,11 @@ pub(in crate::groups) fn flood(tally: &mut Tally) {
         }
     });
     timer::arm(timer::now());
-    for _ in 0..INTERRUPTS {
+    for _ in 0..sent {
         core::hint::black_box(timer::now());
     }
     timer::disarm();
     machine::mask_interrupts();
-    tally.count_done(INTERRUPTS);
+    tally.count_done(sent);
     tally.part(format_args!("timer interrupts"));
 }

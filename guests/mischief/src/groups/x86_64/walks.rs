@@ -16,7 +16,7 @@ const LEVELS: [(&str, Level); 4] = [
 ];
 /// A large page.
 const LARGE: u64 = 1 << 7;
-const RANDOM: usize = 200;
+const RANDOM: u64 = 200;
 
 pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
     let far = places::far(setting);
@@ -33,7 +33,7 @@ pub(super) fn run(setting: &mut Setting, tally: &mut Tally) {
         for bit in 0..64 {
             access(lie(level, entry(scratch() + 0xb000) ^ 1 << bit), tally);
         }
-        for _ in 0..RANDOM {
+        for _ in 0..RANDOM / setting.fewer {
             access(lie(level, setting.random.next()), tally);
         }
         tally.part(format_args!("bits of {name}"));
