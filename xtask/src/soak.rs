@@ -15,6 +15,7 @@ use crate::failure::{FAILED, PASSED, mistake};
 use crate::guests::Builder;
 use crate::packages::Installer;
 use crate::product;
+use crate::suite::{Tally, judged, verdict_of};
 use crate::system::System;
 use crate::terminal::Step;
 use crate::workspace::{Workspace, made};
@@ -40,13 +41,26 @@ const WITNESS: &str = "witness";
 const HEARTBEAT: &str = r"heartbeat (\d+) ";
 /// What an RTOS says of itself: exits, interrupts, restarts.
 const OWN: &str = r"^keeper: \d+ ms of CPU, (\d+) exits, (\d+) interrupts, (\d+) restarts$";
+/// How many messages mischief has sent so far, and that they are all sent.
+const SENT: &str = r"^mischief: mailbox (?:(\d+) sent|messages: done x\d+)$";
 /// Linux's first line on its console, and its first program's.
 const FIRST_LINE: &str = r"^\[ +0\.0+\] ";
 const READY: &str = r"^linux: \d+ CPUs, \d+ MiB, ready$";
-/// By how much the last restarts may cost more than the first, where no count is exact.
+/// Bochs has slower CPUs here, so that it has less to do where they wait; and it would log each
+/// virtual interrupt under VT-x, each exit by a port under AMD-V.
+const BOCHS: [&str; 3] = ["cpu: ips=10000000", "info: action=ignore", "error: action=ignore"];
+/// By how much the last restarts may cost more than the first, where no count is exact; and how many
+/// exits a guest may get on before its line was seen here and they were asked for.
 const DRIFT: f64 = 1.05;
+const LATE: u64 = 16;
+/// How many of how many boots have the same number of exits, where they are counted exactly: in the
+/// others a line met the witness's, and the guest waited for room in its UART.
+const USUAL: (usize, usize) = (9, 10);
 /// How many times progress is told of.
 const TOLD: u32 = 10;
+/// How many times a soak restarts its RTOS as one of the tests, and where.
+const SHORT: u32 = 20;
+const TESTED: [&str; 2] = ["rtos/qemu", "rtos/qemu-amd"];
 
 /// What can be asked.
 #[derive(Debug, clap::Args)]
@@ -162,6 +176,21 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     Ok(if failed == 0 { PASSED } else { FAILED })
 }
 
+/// The soaks of an RTOS in QEMU, shortened, as tests.
+pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
+    let mut all = Tally::default();
+    for soak in SOAKS.iter().filter(|soak| TESTED.contains(&soak.name().as_str())) {
+        let name = format!("soak/{}", soak.name());
+        if name.contains(filter) {
+            let mut builder = Builder::new(workspace, installer)?;
+            let begun = Instant::now();
+            let outcome = soak.run(workspace, installer, &mut builder, SHORT);
+            all = all.and(judged(&name, verdict_of(&outcome), begun.elapsed()));
+        }
+    }
+    Ok(all)
+}
+
 /// The soak of this name, or else all whose names contain it.
 fn chosen(filter: &str) -> Vec<Soak> {
     let whole = SOAKS.into_iter().find(|soak| soak.name() == filter);
@@ -191,13 +220,17 @@ impl Soak {
         let product = product::build(workspace, builder, &system)?;
         let emulator = product.emulator(Some(self.on))?;
         installer.need(tools(emulator))?;
-        let counted = self.deed == Deed::Rtos && emulator.kind == Kind::Qemu;
-        let mut options = Options { cpus: Some(2), ..Options::default() };
+        let counted = self.deed != Deed::Messages && emulator.kind == Kind::Qemu;
+        let boot = emulator.quickest()?;
+        let mut options = Options { cpus: Some(2), boot: Some(boot), ..Options::default() };
         if counted {
             options.more = ONE_TICK.map(str::to_owned).to_vec();
             options.cpu = (self.on == "qemu").then(|| COUNTING_CPU.to_owned());
         }
-        let launch = emulator.launch(product.file(emulator.way(None)?)?, &options)?;
+        if emulator.kind == Kind::Bochs {
+            options.more = BOCHS.map(str::to_owned).to_vec();
+        }
+        let launch = emulator.launch(product.file(boot)?, &options)?;
         let folder = made(workspace.target().join("soak"))?;
         let log = folder.join(format!("{}.log", self.name().replace('/', "-")));
         let machine = Machine::boot(&launch, product.built.partitions.clone(), &log)?;
@@ -205,7 +238,7 @@ impl Soak {
         let figures = match self.deed {
             Deed::Rtos => told(&restart_rtos(&machine, times, &progress)?, counted)?,
             Deed::Linux(line) => told(&restart_linux(&machine, line, times, &progress)?, false)?,
-            Deed::Messages => messages(&machine, times)?,
+            Deed::Messages => messages(&machine, times, &progress)?,
         };
         Ok(format!("{figures}; {}", witness(&machine)?))
     }
@@ -225,10 +258,10 @@ impl Progress {
         Self { step: Step::begin(&name), name, times, begun: Instant::now() }
     }
 
-    /// So many are done.
+    /// So many are done. Where nothing moves, the first and each tenth part are lines of their own.
     fn done(&self, number: u32) {
         self.step.detail(&format!("{number} of {}", self.times));
-        if number.is_multiple_of((self.times / TOLD).max(1)) {
+        if number == 1 || number.is_multiple_of((self.times / TOLD).max(1)) {
             let (name, times) = (&self.name, self.times);
             let took = self.begun.elapsed().as_secs();
             self.step.above(|| eprintln!("  {name}: {number} of {times}, {took} s"));
@@ -290,11 +323,15 @@ fn restart_time(machine: &Machine, name: &str, number: u32) -> Result<u64> {
 }
 
 /// Waits until mischief's messages are sent, and its mailbox answers after all.
-fn messages(machine: &Machine, times: u32) -> Result<String> {
+fn messages(machine: &Machine, times: u32, progress: &Progress) -> Result<String> {
     let mischief = machine.partition("mischief");
-    let all = secs(u64::from(times) / 10) + BOOT;
-    mischief.wait_for("^mischief: mailbox answered after all: done x1$", all)?;
-    mischief.wait_for(r"^mischief: mailbox done \d+ probes, 0 faults$", all)?;
+    loop {
+        let seen = mischief.wait_for(SENT, BOOT)?;
+        let Some(sent) = seen.number(1) else { break };
+        progress.done(sent);
+    }
+    mischief.wait_for("^mischief: mailbox answered after all: done x1$", BOOT)?;
+    mischief.wait_for(r"^mischief: mailbox done \d+ probes, 0 faults$", BOOT)?;
     machine.hypervisor().wait_for("^mischief: off$", BOOT)?;
     let list = machine.mailbox().patience(ANSWER).list()?;
     let restarts: Vec<String> =
@@ -321,10 +358,11 @@ fn told(boots: &[Boot], exact: bool) -> Result<String> {
     let text =
         format!("{} restarts; exits per boot {exits}; ns per restart {restart}", boots.len());
     if exact {
-        ensure!(exits.smallest == exits.largest, "exits per boot are not equal: {text}");
+        let same = exits.early == exits.late && exits.often * USUAL.1 >= boots.len() * USUAL.0;
+        ensure!(same, "exits per boot are not equal: {text}");
     }
     for (what, spread) in [("exits", &exits), ("restart", &restart)] {
-        ensure!(spread.late <= spread.early * DRIFT, "{what}: the last cost more: {text}");
+        ensure!(!spread.grows(), "{what}: the last cost more: {text}");
     }
     Ok(text)
 }
@@ -337,8 +375,14 @@ struct Spread {
     smallest: u64,
     largest: u64,
     /// The medians of the first and the last third.
-    early: f64,
-    late: f64,
+    early: u64,
+    late: u64,
+    /// How many are the median of all.
+    often: usize,
+    all: usize,
+    /// The largest of the first third, and the smallest of the last.
+    bound: u64,
+    least: u64,
 }
 
 impl Spread {
@@ -346,6 +390,7 @@ impl Spread {
         let numbers: Vec<u64> = numbers.collect();
         let third = numbers.len().div_ceil(3);
         let at = |number: Option<&u64>| number.copied().unwrap_or_default();
+        let usual = median(&numbers);
         Self {
             first: at(numbers.first()),
             last: at(numbers.last()),
@@ -353,28 +398,37 @@ impl Spread {
             largest: at(numbers.iter().max()),
             early: median(&numbers[..third]),
             late: median(&numbers[numbers.len() - third..]),
+            often: numbers.iter().filter(|&&number| number == usual).count(),
+            all: numbers.len(),
+            bound: at(numbers[..third].iter().max()),
+            least: at(numbers[numbers.len() - third..].iter().min()),
         }
+    }
+
+    /// Whether even the cheapest of the last third cost more than the dearest of the first.
+    fn grows(&self) -> bool {
+        self.least as f64 > (self.bound + LATE) as f64 * DRIFT
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, last, smallest, largest, early, late } = self;
+        let Self { first, last, smallest, largest, early, late, often, all, .. } = self;
         if smallest == largest {
             return write!(f, "{first}, all equal");
         }
         write!(
             f,
             "first {first}, last {last}, {smallest} to {largest}, \
-             median of the first third {early}, of the last {late}"
+             median of the first third {early}, of the last {late}, {often} of {all} equal"
         )
     }
 }
 
-fn median(numbers: &[u64]) -> f64 {
+fn median(numbers: &[u64]) -> u64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).map_or(0.0, |&number| number as f64)
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -392,14 +446,21 @@ mod tests {
     }
 
     #[test]
-    fn one_boot_that_differs_fails_where_counts_are_exact() {
+    fn where_counts_are_exact_one_boot_in_ten_may_differ() {
         assert!(told(&boots(&[90, 91, 90]), true).is_err());
         assert!(told(&boots(&[90, 91, 90]), false).is_ok());
+        assert!(told(&boots(&[90, 90, 90, 90, 90, 94, 90, 90, 90, 90]), true).is_ok());
     }
 
     #[test]
     fn exits_that_grow_from_boot_to_boot_fail() {
-        assert!(told(&boots(&[90, 91, 95, 97, 99, 104]), false).is_err());
+        assert!(told(&boots(&[990, 991, 1030, 1050, 1090, 1140]), false).is_err());
+    }
+
+    #[test]
+    fn exits_that_vary_do_not_fail_where_they_are_read_late() {
+        assert!(told(&boots(&[11, 12, 12]), false).is_ok());
+        assert!(told(&boots(&[990, 1140, 1030, 1050, 1090, 1140]), false).is_ok());
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::packages::{BOCHS, Installer};
 use crate::process;
 use crate::product::Product;
 use anyhow::{Result, ensure};
-use bulkhead_test::Boot;
 use bulkhead_test::emulator::launch::Launch;
 use bulkhead_test::emulator::table::{Emulator, Kind, Options};
 use std::path::Path;
@@ -74,7 +73,7 @@ pub(super) fn measure(lab: &mut Lab, on: &str, measured: &mut Measured) -> Resul
 
     if on == VT_X {
         let what = format!("the payload on {SOFTWARE_APIC}");
-        let disk = alone.file(way(emulator))?;
+        let disk = alone.file(emulator.quickest()?)?;
         let launch = launch_model(emulator, disk, 1, Some(SOFTWARE_APIC.to_owned()))?;
         let software = checked(&play(&launch, &run(&what))?, &what)?;
         for name in ["apic-read", "apic-write"] {
@@ -129,15 +128,7 @@ pub(super) fn run(what: &str) -> Run<'_> {
 
 /// A machine that boots a system.
 fn machine(emulator: &Emulator, product: &Product, cpus: u32) -> Result<Launch> {
-    launch(emulator, product.file(way(emulator))?, cpus)
-}
-
-/// The quickest way into an emulator.
-fn way(emulator: &Emulator) -> Boot {
-    match emulator.kind {
-        Kind::Qemu => Boot::Kernel,
-        Kind::Bochs => Boot::Bios,
-    }
+    launch(emulator, product.file(emulator.quickest()?)?, cpus)
 }
 
 /// A machine whose time stamp counter ticks once for each instruction.
@@ -156,7 +147,7 @@ pub(super) fn launch_model(
         Kind::Qemu => ONE_TICK.map(str::to_owned).to_vec(),
         Kind::Bochs => vec![SHORT_TURNS.to_owned()],
     };
-    let (memory, boot) = (Some(MEMORY.to_owned()), Some(way(emulator)));
+    let (memory, boot) = (Some(MEMORY.to_owned()), Some(emulator.quickest()?));
     let options = Options { cpu, cpus: Some(cpus), memory, boot, more, ..Options::default() };
     emulator.launch(file, &options)
 }

@@ -4,11 +4,11 @@
 pub mod host;
 pub mod scenarios;
 
-use crate::bench;
 use crate::failure::{FAILED, PASSED, mistake};
 use crate::packages::Installer;
 use crate::terminal::{Tone, paint};
 use crate::workspace::Workspace;
+use crate::{bench, soak};
 use anyhow::{Context, Result, anyhow};
 use bulkhead_test::Report;
 use bulkhead_test::report::Verdict;
@@ -29,7 +29,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Run only tests whose name contains this: host/PACKAGE, miri/PACKAGE, scenario/NAME,
-    /// library/NAME, bench/ROW.
+    /// library/NAME, soak/NAME, bench/ROW.
     #[arg(default_value = "")]
     filter: String,
     /// Write what came of every test into a JUnit file.
@@ -156,6 +156,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
         let miri = scope.spawn(|| host::run_miri(workspace, installer, filter));
         parts.run("scenarios", || scenarios::run(workspace, installer, filter))?;
         parts.run("tests by the library", || host::run_library(workspace, installer, filter))?;
+        parts.run("soaks", || soak::test(workspace, installer, filter))?;
         parts.run("budgets", || bench::test(workspace, installer, filter))?;
         parts.run("the rest of Miri", || {
             miri.join().map_err(|_| anyhow!("the thread that ran Miri died"))?
@@ -165,7 +166,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     if all.is_empty() {
         return Err(mistake(format!(
             "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE, \
-             bench/EMULATOR/ROW, library/NAME and scenario/NAME, with NAME a folder in tests/scenarios"
+             bench/EMULATOR/ROW, library/NAME, soak/NAME and scenario/NAME, with NAME a folder in tests/scenarios"
         )));
     }
     if let Some(file) = &arguments.junit {

@@ -89,6 +89,11 @@ impl Emulator {
         })
     }
 
+    /// The quickest way into the machine: past the firmware, where there is one.
+    pub fn quickest(&self) -> Result<Boot> {
+        self.way(self.boot.contains_key(&Boot::Kernel).then_some(Boot::Kernel))
+    }
+
     /// What starts the machine that boots a file.
     pub fn launch(&self, image: &Path, options: &Options) -> Result<Launch> {
         match self.kind {
