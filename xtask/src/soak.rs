@@ -4,7 +4,7 @@
 //!
 //! An RTOS tells its own exits at a fixed place of its boot, where it first asks for its
 //! statistics; how long its restart took is the hypervisor's own time from the end of one run to
-//! the start of the next. In QEMU such a machine runs with one nanosecond an instruction, so
+//! the start of the next. In QEMU these machines run with one nanosecond an instruction, so
 //! that both are counts. Linux's exits are read by the mailbox once its line was seen, when it
 //! runs on: they tell a drift, and are not equal. Every machine has a witness, an RTOS whose
 //! heartbeats have no gap.
@@ -53,8 +53,8 @@ const BOCHS: [&str; 3] = ["cpu: ips=10000000", "info: action=ignore", "error: ac
 /// exits a guest may get on before its line was seen here and they were asked for.
 const DRIFT: f64 = 1.05;
 const LATE: u64 = 16;
-/// How many of how many boots have the same number of exits, where they are counted exactly: in the
-/// others a line met the witness's, and the guest waited for room in its UART.
+/// How many of how many boots have the same number of exits, where they are counted exactly: the
+/// console is the witness's too, and a line that meets another waits for room.
 const USUAL: (usize, usize) = (9, 10);
 /// How many times progress is told of.
 const TOLD: u32 = 10;
