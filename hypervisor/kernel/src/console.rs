@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One UART for everybody: whole lines, each with its owner's tag, and input
-//! for the partition in focus.
+//! for the partition in focus. Requests of the host come on it too, or on a UART
+//! of their own, where nothing else is heard or said.
 //!
 //! Lines pass through a ring, so that no line is torn and a slow UART makes
 //! guests wait, not the hypervisor. Its lock is held for one line or one burst
@@ -33,18 +34,90 @@ enum Cursor {
     Within(usize),
 }
 
-/// The UART, what waits for it, and who has its attention.
+/// Which UART.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The console's, which everybody shares.
+    Console,
+    /// The host's own, if the manifest names one.
+    Host,
+}
+
+/// A UART, what waits for it, and what its frames came to so far.
 #[derive(Debug)]
-pub struct Console {
+struct Uart {
     serial: Option<Serial>,
     ring: [u8; RING],
     first: usize,
     len: usize,
-    cursor: Cursor,
-    focus: usize,
     receiver: Receiver,
     /// A byte did not fit.
     overflow: bool,
+}
+
+impl Uart {
+    const NONE: Self = Self {
+        serial: None,
+        ring: [0; RING],
+        first: 0,
+        len: 0,
+        receiver: Receiver::new(),
+        overflow: false,
+    };
+
+    fn put(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let last = (self.first + self.len) % RING;
+            if let (true, Some(slot)) = (self.len < RING, self.ring.get_mut(last)) {
+                *slot = *byte;
+                self.len += 1;
+            } else {
+                self.overflow = true;
+            }
+        }
+    }
+
+    /// Moves up to `most` bytes to the UART; whether some are left.
+    fn pump(&mut self, most: usize) -> bool {
+        let Some(serial) = self.serial.as_mut() else { return false };
+        for _ in 0..most.min(self.len) {
+            let byte = self.ring.get(self.first).copied().unwrap_or(0);
+            if !serial.send(byte) {
+                break;
+            }
+            self.first = (self.first + 1) % RING;
+            self.len -= 1;
+        }
+        self.len > 0
+    }
+
+    /// One byte from the UART, and what came of it.
+    fn receive(&mut self) -> Option<Input> {
+        let byte = self.serial.as_mut()?.receive()?;
+        Some(self.receiver.push(byte, arch::crc32c))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.len == 0 && self.serial.as_ref().is_none_or(Serial::sent)
+    }
+}
+
+impl Write for Uart {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.put(&[if matches!(byte, 0x20..=0x7e) { byte } else { b' ' }]);
+        }
+        Ok(())
+    }
+}
+
+/// The UARTs, what stands on the console's screen, and who has its attention.
+#[derive(Debug)]
+pub struct Console {
+    uart: Uart,
+    host: Uart,
+    cursor: Cursor,
+    focus: usize,
     /// Lines of the hypervisor that did not fit.
     lost: u32,
 }
@@ -66,60 +139,28 @@ pub enum Typed {
     Next,
     /// A part of a frame or of a command.
     Nothing,
-    /// A request of the host.
-    Frame([u8; REQUEST_LEN]),
+    /// A request of the host, to be answered there.
+    Frame([u8; REQUEST_LEN], Line),
 }
 
 impl Console {
     /// A console without a UART.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            serial: None,
-            ring: [0; RING],
-            first: 0,
-            len: 0,
-            cursor: Cursor::Home,
-            focus: 0,
-            receiver: Receiver::new(),
-            overflow: false,
-            lost: 0,
-        }
+        Self { uart: Uart::NONE, host: Uart::NONE, cursor: Cursor::Home, focus: 0, lost: 0 }
     }
 
     fn free(&self) -> usize {
-        RING - self.len
+        RING - self.uart.len
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let last = (self.first + self.len) % RING;
-            if let (true, Some(slot)) = (self.len < RING, self.ring.get_mut(last)) {
-                *slot = *byte;
-                self.len += 1;
-            } else {
-                self.overflow = true;
-            }
-        }
-    }
-
-    /// Moves up to `most` bytes to the UART.
-    fn pump(&mut self, most: usize) {
-        let Some(serial) = self.serial.as_mut() else { return };
-        for _ in 0..most.min(self.len) {
-            let byte = self.ring.get(self.first).copied().unwrap_or(0);
-            if !serial.send(byte) {
-                break;
-            }
-            self.first = (self.first + 1) % RING;
-            self.len -= 1;
-        }
+        self.uart.put(bytes);
     }
 
     /// Moves a burst, and asks for a deadline while some bytes are left.
     fn pump_or_retry(&mut self) {
-        self.pump(PUMP);
-        if self.len > 0 {
+        if self.uart.pump(PUMP) | self.host.pump(PUMP) {
             time::arm(time::now() + time::ticks(RETRY_NS));
         }
     }
@@ -139,36 +180,43 @@ impl Console {
         self.put(b"] ");
     }
 
-    /// One byte from the UART, and what came of it.
+    /// One byte from a UART, and what came of it.
     fn typed(&mut self) -> Option<Typed> {
-        let byte = self.serial.as_mut()?.receive()?;
-        Some(match self.receiver.push(byte, arch::crc32c) {
+        let (input, line) = match self.uart.receive() {
+            Some(input) => (input, Line::Console),
+            None => (self.host.receive()?, Line::Host),
+        };
+        Some(match input {
+            Input::Frame(Carries::Request) => {
+                let uart = if line == Line::Host { &self.host } else { &self.uart };
+                let mut request = [0; REQUEST_LEN];
+                for (to, from) in request.iter_mut().zip(uart.receiver.payload()) {
+                    *to = *from;
+                }
+                Typed::Frame(request, line)
+            }
+            _ if line == Line::Host => Typed::Nothing,
             Input::Key(byte) => Typed::Byte(byte),
             Input::Command(key @ b'0'..=b'9') => Typed::Focus(usize::from(key - b'0')),
             Input::Command(b'n') => Typed::Next,
             Input::Command(byte) => Typed::Byte(byte),
-            Input::Frame(Carries::Request) => {
-                let mut request = [0; REQUEST_LEN];
-                for (to, from) in request.iter_mut().zip(self.receiver.payload()) {
-                    *to = *from;
-                }
-                Typed::Frame(request)
-            }
             // Nothing of a broken frame reaches a partition.
             Input::Frame(_) | Input::Damaged | Input::Nothing => Typed::Nothing,
         })
     }
 }
 
-/// Gives the console its UART.
-pub fn start(serial: Serial) {
-    arch::shared().console.lock().serial = Some(serial);
+/// Gives the console its UART, or the host its own.
+pub fn start(serial: Serial, line: Line) {
+    let mut console = arch::shared().console.lock();
+    let uart = if line == Line::Host { &mut console.host } else { &mut console.uart };
+    uart.serial = Some(serial);
 }
 
 /// Whether there is a UART to say something on.
 #[must_use]
 pub fn is_started() -> bool {
-    arch::shared().console.lock().serial.is_some()
+    arch::shared().console.lock().uart.serial.is_some()
 }
 
 /// Shows what a partition's terminal has; false if there is no room and it must
@@ -176,7 +224,7 @@ pub fn is_started() -> bool {
 #[must_use]
 pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
     let mut console = arch::shared().console.lock();
-    console.pump(PUMP);
+    console.uart.pump(PUMP);
     let most = shown.line.len() + 2 * (tag.len() + 5) + RESERVED;
     if console.free() < most {
         time::arm(time::now() + time::ticks(RETRY_NS));
@@ -223,17 +271,6 @@ pub fn focus() -> usize {
     arch::shared().console.lock().focus
 }
 
-struct Line<'a>(&'a mut Console);
-
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0.put(&[if matches!(byte, 0x20..=0x7e) { byte } else { b' ' }]);
-        }
-        Ok(())
-    }
-}
-
 /// A line of the hypervisor's own.
 pub fn say(line: fmt::Arguments<'_>) {
     let mut console = arch::shared().console.lock();
@@ -241,9 +278,9 @@ pub fn say(line: fmt::Arguments<'_>) {
     console.pump_or_retry();
 }
 
-/// The answer to a request of the host, as a line of the hypervisor's own. One that finds no room
-/// is lost, and the host asks again.
-pub fn answer(answer: &Answer) {
+/// The answer to a request of the host where that came from, as a line of the hypervisor's own.
+/// One that finds no room is lost, and the host asks again.
+pub fn answer(answer: &Answer, line: Line) {
     struct Framed<'a>(&'a Answer);
     impl fmt::Display for Framed<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,7 +292,21 @@ pub fn answer(answer: &Answer) {
             result
         }
     }
-    say(format_args!("{}", Framed(answer)));
+    match line {
+        Line::Console => say(format_args!("{}", Framed(answer))),
+        Line::Host => {
+            let mut console = arch::shared().console.lock();
+            let len = console.host.len;
+            console.host.overflow = false;
+            // A UART cannot fail.
+            let _ = write!(console.host, "[bulkhead] {}", Framed(answer));
+            console.host.put(b"\r\n");
+            if console.host.overflow {
+                console.host.len = len;
+            }
+            console.pump_or_retry();
+        }
+    }
 }
 
 /// Puts a line of the hypervisor's own into the ring, and before it how many
@@ -272,16 +323,16 @@ fn write_line(console: &mut Console, line: fmt::Arguments<'_>) {
 
 /// Puts a whole line into the ring, or nothing of it and tells so.
 fn try_line(console: &mut Console, line: fmt::Arguments<'_>) -> bool {
-    let (len, cursor) = (console.len, console.cursor);
-    console.overflow = false;
+    let (len, cursor) = (console.uart.len, console.cursor);
+    console.uart.overflow = false;
     console.begin("bulkhead");
-    // `Line` cannot fail.
-    let _ = Line(console).write_fmt(line);
+    // A UART cannot fail.
+    let _ = console.uart.write_fmt(line);
     console.put(b"\r\n");
-    if console.overflow {
-        (console.len, console.cursor) = (len, cursor);
+    if console.uart.overflow {
+        (console.uart.len, console.cursor) = (len, cursor);
     }
-    !console.overflow
+    !console.uart.overflow
 }
 
 /// The last line of a machine that ends, sent to its last byte.
@@ -308,11 +359,12 @@ pub fn say_in_panic(line: fmt::Arguments<'_>) {
     say(line);
 }
 
-/// Waits until all is sent, or the UART no longer moves.
+/// Waits until all is sent, or a UART no longer moves.
 fn drain(console: &mut Console) {
     for _ in 0..1_000_000 {
-        console.pump(RING);
-        if console.len == 0 && console.serial.as_ref().is_none_or(Serial::sent) {
+        console.uart.pump(RING);
+        console.host.pump(RING);
+        if console.uart.is_idle() && console.host.is_idle() {
             break;
         }
         arch::relax();

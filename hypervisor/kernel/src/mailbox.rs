@@ -12,7 +12,7 @@ use crate::bell::Wish;
 use crate::exit::Direction;
 use crate::log::{self, Seldom};
 use crate::partition::Partition;
-use crate::{cpu, statistics, terminal};
+use crate::{console, cpu, statistics, terminal};
 use abi::bundle::label;
 use abi::mailbox::answer::Answer;
 use abi::mailbox::body::{
@@ -175,8 +175,11 @@ impl Mailbox {
         if let Found::Request(bytes) = line.server.next(&self.memory) {
             self.requests.fetch_add(1, Ordering::Relaxed);
             let feed = Some((self, &mut line.feed));
-            let answer = serve(&bytes, &self.asker, &mut Desk { feed });
+            let mut desk = Desk { feed, end: None };
+            let answer = serve(&bytes, &self.asker, &mut desk);
+            let end = desk.end;
             line.server.answer(&self.memory, &answer);
+            finish(end);
             (came, more) = (true, true);
         }
         drop(line);
@@ -259,12 +262,26 @@ fn about(event: &Event) -> usize {
 struct Desk<'a> {
     /// The asker's mailbox and its events; none for the host.
     feed: Option<(&'a Mailbox, &'a mut Feed)>,
+    /// How the machine is to end, once the request is answered.
+    end: Option<Message>,
 }
 
-/// Answers a request of the host at the serial line, who may do everything.
-#[must_use]
-pub fn serve_host(bytes: &[u8]) -> Answer {
-    serve(bytes, &Asker { own: None, rights: Rights::all() }, &mut Desk { feed: None })
+/// Answers a request of the host on the serial line where it came, who may do everything.
+pub fn serve_host(bytes: &[u8], line: console::Line) {
+    let mut desk = Desk { feed: None, end: None };
+    let answer = serve(bytes, &Asker { own: None, rights: Rights::all() }, &mut desk);
+    console::answer(&answer, line);
+    finish(desk.end);
+}
+
+/// The machine ends, if that was asked.
+#[inline(always)]
+fn finish(end: Option<Message>) {
+    match end {
+        Some(Message::Reboot) => cpu::reboot(format_args!("a request")),
+        Some(_) => power_off(),
+        None => {}
+    }
 }
 
 fn partition(row: usize) -> Option<&'static Partition> {
@@ -318,10 +335,10 @@ impl Backend for Desk<'_> {
                 let (mailbox, feed) = self.feed.as_mut().ok_or(Failure::new(Code::Unsupported))?;
                 answer.put(&mailbox.subscribe(*kinds, feed));
             }
-            Order::PowerOff => power_off(),
+            Order::PowerOff => self.end = Some(Message::PowerOff),
             Order::Reboot => {
                 log::tell(Kind::Machine, None, Message::Reboot as u32, 0, 0);
-                cpu::reboot(format_args!("a request"))
+                self.end = Some(Message::Reboot);
             }
             Order::Fault(from, Source::HypervisorBefore) => answer.put(&fault(None, true, *from)?),
             _ => {
@@ -605,6 +622,6 @@ fn fault(partition: Option<&Partition>, before: bool, from: u32) -> Result<Piece
 
 /// The machine ends, as somebody who may has asked.
 fn power_off() -> ! {
-    crate::console::say_last(format_args!("end: ok"));
+    console::say_last(format_args!("end: ok"));
     arch::power_off()
 }

@@ -37,6 +37,8 @@ pub(super) struct Resolved {
     pub partitions: Vec<Partition>,
     /// Channels that can be judged further.
     pub channels: Vec<Channel>,
+    /// The UART on which the host is answered.
+    pub management: Option<Device>,
 }
 
 /// Where names are looked up.
@@ -67,6 +69,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: &Scope, reader: &mut Reader) -
     for name in file.partition.names().chain(file.channel.iter().flat_map(Named::names)) {
         check_name(name, reader);
     }
+    resolved.management = file.management.as_ref().and_then(|name| scope.management(name, reader));
     for (name, partition) in file.partition.tables() {
         let partition = scope.partition(name, partition, &names, reader);
         resolved.partitions.extend(partition);
@@ -388,23 +391,32 @@ impl Scope<'_> {
         names: impl Iterator<Item = &'a At<String>>,
         reader: &mut Reader,
     ) -> Vec<(Device, Span<usize>)> {
-        let mut devices = Vec::new();
-        for name in names {
-            if let Some(device) = self.board.device(name) {
-                devices.push((device.clone(), name.span.clone()));
-            } else {
-                let known: Vec<_> = self.board.devices.iter().map(|device| &device.name).collect();
-                let message = format!("board {} has no device `{}`", self.board.name, name.value);
-                reader.tell(
-                    Kind::UnknownDevice,
-                    name.span.clone(),
-                    "no such device",
-                    message,
-                    &nearest(&name.value, &known),
-                );
-            }
+        names.filter_map(|name| Some((self.device(name, reader)?, name.span.clone()))).collect()
+    }
+
+    fn device(&self, name: &At<String>, reader: &mut Reader) -> Option<Device> {
+        let device = self.board.device(name).cloned();
+        if device.is_none() {
+            let known: Vec<_> = self.board.devices.iter().map(|device| &device.name).collect();
+            let message = format!("board {} has no device `{}`", self.board.name, name.value);
+            let cure = nearest(&name.value, &known);
+            reader.tell(Kind::UnknownDevice, name.span.clone(), "no such device", message, &cure);
         }
-        devices
+        device
+    }
+
+    /// The UART of the host: one device with one interrupt, beside RAM.
+    fn management(&self, name: &At<String>, reader: &mut Reader) -> Option<Device> {
+        let device = self.device(name, reader)?;
+        let on_ram = self.board.ram.iter().any(|ram| ram.overlaps(device.registers));
+        let is_there = device.registers.size.max(device.ports.size) != 0;
+        if device.interrupts.len() != 1 || on_ram || !is_there {
+            let message = format!("device {} is no UART with one interrupt", device.name);
+            let cure = "name the device of a UART: a 16550 on a PC, a PL011 on Arm";
+            reader.wrong_value(name.span.clone(), message, cure);
+            return None;
+        }
+        Some(device)
     }
 
     /// A device that writes memory is confined, or the manifest says that it is not.

@@ -220,6 +220,7 @@ fn every_request_about_oneself_from_every_set_of_rights() {
         let expected = expected(message, is_allowed(message, bits, true), state);
         if matches!(message, Message::Reboot | Message::PowerOff) && expected == Code::Ok {
             assert!(ends(message, stopped), "{case}");
+            assert_eq!(guest.answer().map(|answer| code(&answer)), Some(Code::Ok), "{case}");
             continue;
         }
         let answer = guest.answer().unwrap_or_else(|| panic!("{case}: no answer"));
@@ -257,6 +258,8 @@ fn every_request_of_the_host_about_a_partition_in_every_state() {
             assert!(ends(message, stopped), "{case}");
             let last = if message == Message::Reboot { "reset: a request" } else { "end: ok" };
             assert!(console.ends_with(&format!("[bulkhead] {last}\r\n")), "{console}");
+            let answered: Vec<_> = answers(&console).iter().map(code).collect();
+            assert_eq!(answered, [Code::Ok], "{case}");
             continue;
         }
         let answers = answers(&console);

@@ -22,10 +22,24 @@ pub(super) struct Found {
     pub distributor: Range,
     /// GICv3 redistributors.
     pub redistributors: Range,
-    /// The console's PL011.
-    pub uart: Range,
-    /// Its INTID.
-    pub uart_intid: u32,
+    /// The PL011s, the console's first.
+    pub uarts: Vec<Uart>,
+}
+
+impl Found {
+    /// The console's UART; an empty one if there is none.
+    pub(super) fn console(&self) -> Uart {
+        self.uarts.first().copied().unwrap_or_default()
+    }
+}
+
+/// A PL011.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uart {
+    /// Its registers.
+    pub registers: Range,
+    /// Its INTID; zero if it has none.
+    pub intid: u32,
 }
 
 /// Bytes of the tree whose first eight bytes these are.
@@ -47,7 +61,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Found, &'static str> {
     let tree = Tree::new(bytes).map_err(damaged)?;
     let mut reader = Reader::default();
     tree.walk(&mut |depth, item| reader.meet(depth, item)).map_err(damaged)?;
-    let Reader { mut found, .. } = reader;
+    let Reader { mut found, names, console, .. } = reader;
+    // /chosen may come behind the UARTs.
+    if let Some(named) = names.iter().position(|name| Some(*name) == console) {
+        found.uarts.swap(0, named);
+    }
     let reserved = &mut found.reserved;
     tree.reservations(&mut |start, size| reserved.push(Range::new(start, size)))
         .map_err(damaged)?;
@@ -108,6 +126,8 @@ impl<'a> Node<'a> {
 #[derive(Debug, Default)]
 struct Reader<'a> {
     found: Found,
+    /// The names of its PL011s.
+    names: Vec<&'a [u8]>,
     /// The root's child that /chosen names as console.
     console: Option<&'a [u8]>,
     /// The root's child, and its child, that the way leads through.
@@ -155,11 +175,9 @@ impl<'a> Reader<'a> {
             found.distributor = node.frame(0);
             found.redistributors = node.frame(1);
         } else if node.is_compatible(b"arm,pl011") {
-            let named = self.console.is_none_or(|name| name == node.name);
-            if found.uart.size == 0 || named {
-                found.uart = node.frame(0);
-                found.uart_intid = node.shared_interrupt().unwrap_or(0);
-            }
+            let intid = node.shared_interrupt().unwrap_or(0);
+            found.uarts.push(Uart { registers: node.frame(0), intid });
+            self.names.push(node.name);
         }
     }
 }
