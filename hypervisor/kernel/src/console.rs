@@ -7,6 +7,7 @@
 //! guests wait, not the hypervisor. Its lock is held for one line or one burst
 //! of the ring.
 
+use crate::MAILBOX;
 use crate::arch::{self, Serial, time};
 use crate::terminal::Shown;
 use abi::mailbox::REQUEST_LEN;
@@ -14,9 +15,11 @@ use abi::mailbox::answer::Answer;
 use abi::mailbox::frame::{self, Carries, Input, Receiver, SYNC};
 use core::fmt::{self, Write};
 
-/// Bytes that wait for the UART.
+/// Bytes that wait for the console's UART.
 const RING: usize = 8192;
-/// Bytes of it that are kept for the hypervisor's own lines.
+/// Bytes that wait for the host's own: an answer's frame, which is shorter.
+const ANSWER: usize = 512;
+/// Bytes of the console's that are kept for the hypervisor's own lines.
 const RESERVED: usize = 2048;
 /// Bytes moved to the UART at once.
 const PUMP: usize = 512;
@@ -45,30 +48,41 @@ pub enum Line {
 
 /// A UART, what waits for it, and what its frames came to so far.
 #[derive(Debug)]
-struct Uart {
+struct Uart<R: ?Sized> {
     serial: Option<Serial>,
-    ring: [u8; RING],
+    receiver: Receiver,
     first: usize,
     len: usize,
-    receiver: Receiver,
     /// A byte did not fit.
     overflow: bool,
+    ring: R,
 }
 
-impl Uart {
+impl<const N: usize> Uart<[u8; N]> {
     const NONE: Self = Self {
         serial: None,
-        ring: [0; RING],
+        receiver: Receiver::new(),
         first: 0,
         len: 0,
-        receiver: Receiver::new(),
         overflow: false,
+        ring: [0; N],
     };
+}
+
+impl Uart<[u8]> {
+    fn free(&self) -> usize {
+        self.ring.len() - self.len
+    }
+
+    /// A place in the ring, which may be behind its end by less than its length.
+    fn place(&self, at: usize) -> usize {
+        if at < self.ring.len() { at } else { at - self.ring.len() }
+    }
 
     fn put(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            let last = (self.first + self.len) % RING;
-            if let (true, Some(slot)) = (self.len < RING, self.ring.get_mut(last)) {
+            let last = self.place(self.first + self.len);
+            if let (true, Some(slot)) = (self.free() > 0, self.ring.get_mut(last)) {
                 *slot = *byte;
                 self.len += 1;
             } else {
@@ -79,13 +93,13 @@ impl Uart {
 
     /// Moves up to `most` bytes to the UART; whether some are left.
     fn pump(&mut self, most: usize) -> bool {
-        let Some(serial) = self.serial.as_mut() else { return false };
         for _ in 0..most.min(self.len) {
+            let Some(serial) = self.serial.as_mut() else { return false };
             let byte = self.ring.get(self.first).copied().unwrap_or(0);
             if !serial.send(byte) {
                 break;
             }
-            self.first = (self.first + 1) % RING;
+            self.first = self.place(self.first + 1);
             self.len -= 1;
         }
         self.len > 0
@@ -102,7 +116,7 @@ impl Uart {
     }
 }
 
-impl Write for Uart {
+impl Write for Uart<[u8]> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             self.put(&[if matches!(byte, 0x20..=0x7e) { byte } else { b' ' }]);
@@ -114,8 +128,8 @@ impl Write for Uart {
 /// The UARTs, what stands on the console's screen, and who has its attention.
 #[derive(Debug)]
 pub struct Console {
-    uart: Uart,
-    host: Uart,
+    uart: Uart<[u8; RING]>,
+    host: Uart<[u8; ANSWER]>,
     cursor: Cursor,
     focus: usize,
     /// Lines of the hypervisor that did not fit.
@@ -150,17 +164,23 @@ impl Console {
         Self { uart: Uart::NONE, host: Uart::NONE, cursor: Cursor::Home, focus: 0, lost: 0 }
     }
 
-    fn free(&self) -> usize {
-        RING - self.uart.len
+    /// The console's.
+    fn uart(&mut self) -> &mut Uart<[u8]> {
+        &mut self.uart
+    }
+
+    /// The host's own.
+    fn host(&mut self) -> &mut Uart<[u8]> {
+        &mut self.host
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        self.uart.put(bytes);
+        self.uart().put(bytes);
     }
 
     /// Moves a burst, and asks for a deadline while some bytes are left.
     fn pump_or_retry(&mut self) {
-        if self.uart.pump(PUMP) | self.host.pump(PUMP) {
+        if self.uart().pump(PUMP) | (MAILBOX && self.host().pump(PUMP)) {
             time::arm(time::now() + time::ticks(RETRY_NS));
         }
     }
@@ -182,13 +202,14 @@ impl Console {
 
     /// One byte from a UART, and what came of it.
     fn typed(&mut self) -> Option<Typed> {
-        let (input, line) = match self.uart.receive() {
+        let (input, line) = match self.uart().receive() {
             Some(input) => (input, Line::Console),
-            None => (self.host.receive()?, Line::Host),
+            None if MAILBOX => (self.host().receive()?, Line::Host),
+            None => return None,
         };
         Some(match input {
-            Input::Frame(Carries::Request) => {
-                let uart = if line == Line::Host { &self.host } else { &self.uart };
+            Input::Frame(Carries::Request) if MAILBOX => {
+                let uart = if line == Line::Host { self.host() } else { self.uart() };
                 let mut request = [0; REQUEST_LEN];
                 for (to, from) in request.iter_mut().zip(uart.receiver.payload()) {
                     *to = *from;
@@ -209,7 +230,7 @@ impl Console {
 /// Gives the console its UART, or the host its own.
 pub fn start(serial: Serial, line: Line) {
     let mut console = arch::shared().console.lock();
-    let uart = if line == Line::Host { &mut console.host } else { &mut console.uart };
+    let uart = if MAILBOX && line == Line::Host { console.host() } else { console.uart() };
     uart.serial = Some(serial);
 }
 
@@ -224,9 +245,9 @@ pub fn is_started() -> bool {
 #[must_use]
 pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
     let mut console = arch::shared().console.lock();
-    console.uart.pump(PUMP);
+    console.uart().pump(PUMP);
     let most = shown.line.len() + 2 * (tag.len() + 5) + RESERVED;
-    if console.free() < most {
+    if console.uart().free() < most {
         time::arm(time::now() + time::ticks(RETRY_NS));
         return false;
     }
@@ -296,13 +317,14 @@ pub fn answer(answer: &Answer, line: Line) {
         Line::Console => say(format_args!("{}", Framed(answer))),
         Line::Host => {
             let mut console = arch::shared().console.lock();
-            let len = console.host.len;
-            console.host.overflow = false;
+            let host = console.host();
+            let len = host.len;
+            host.overflow = false;
             // A UART cannot fail.
-            let _ = write!(console.host, "[bulkhead] {}", Framed(answer));
-            console.host.put(b"\r\n");
-            if console.host.overflow {
-                console.host.len = len;
+            let _ = write!(host, "[bulkhead] {}", Framed(answer));
+            host.put(b"\r\n");
+            if host.overflow {
+                host.len = len;
             }
             console.pump_or_retry();
         }
@@ -327,7 +349,7 @@ fn try_line(console: &mut Console, line: fmt::Arguments<'_>) -> bool {
     console.uart.overflow = false;
     console.begin("bulkhead");
     // A UART cannot fail.
-    let _ = console.uart.write_fmt(line);
+    let _ = console.uart().write_fmt(line);
     console.put(b"\r\n");
     if console.uart.overflow {
         (console.uart.len, console.cursor) = (len, cursor);
@@ -362,9 +384,9 @@ pub fn say_in_panic(line: fmt::Arguments<'_>) {
 /// Waits until all is sent, or a UART no longer moves.
 fn drain(console: &mut Console) {
     for _ in 0..1_000_000 {
-        console.uart.pump(RING);
-        console.host.pump(RING);
-        if console.uart.is_idle() && console.host.is_idle() {
+        console.uart().pump(RING);
+        let host_waits = MAILBOX && (console.host().pump(RING) || !console.host().is_idle());
+        if console.uart().is_idle() && !host_waits {
             break;
         }
         arch::relax();

@@ -229,7 +229,7 @@ fn set_vectors() {
 
 /// The map, for starting other CPUs, and the UARTs that there are.
 #[derive(Debug)]
-pub struct Starter(Map, Vec<Uart>);
+pub struct Starter(Map, Vec<Uart<'static>>);
 
 impl Starter {
     /// The UART of a device that is nobody's, with its interrupt; none if the device tree has none there.

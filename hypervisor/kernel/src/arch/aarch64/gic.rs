@@ -8,6 +8,7 @@
 
 use super::mmio::Frame;
 use super::sysreg::{isb, mrs, msr};
+use crate::MAILBOX;
 use crate::console::Line;
 use crate::interrupt::Interrupt;
 use aarch64_cpu::registers::{
@@ -53,8 +54,8 @@ struct Gic {
 
 static GIC: Once<Gic> = Once::new();
 
-/// INTIDs of the console's UART and of the host's own; zero is none.
-static CONSOLES: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+/// INTIDs of the console's UART and, with a mailbox, of the host's own; zero is none.
+static CONSOLES: [AtomicU32; 1 + MAILBOX as usize] = [const { AtomicU32::new(0) }; _];
 
 /// Takes the frames and brings the distributor into a known state: all lines off.
 pub(super) fn start(distributor: Frame, redistributors: Frame) {
@@ -196,7 +197,9 @@ fn sort(intid: u32) -> Interrupt {
 
 /// A UART has this interrupt.
 pub(super) fn add_console(line: Line, intid: u32) {
-    CONSOLES[line as usize].store(intid, Ordering::Relaxed);
+    if let Some(place) = CONSOLES.get(line as usize) {
+        place.store(intid, Ordering::Relaxed);
+    }
 }
 
 fn consoles() -> impl Iterator<Item = u32> {
