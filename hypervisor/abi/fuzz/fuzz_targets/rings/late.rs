@@ -3,6 +3,7 @@
 //! as late as it likes and, between two barriers, in any order. Each request is answered once and
 //! in order; each event is told whole, and is lost only if it was overwritten.
 
+use abi::crc32c::software;
 use abi::mailbox::answer::Answer;
 use abi::mailbox::client::{Client, Full};
 use abi::mailbox::event::{Event, Kind};
@@ -13,6 +14,9 @@ use abi::records::U64;
 use libfuzzer_sys::arbitrary::Unstructured;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+
+/// Bytes behind an input.
+const MORE: usize = 256;
 
 /// What a side did that the other cannot see yet.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,8 @@ struct Memory<'a> {
     halves: [Vec<Cell<u32>>; 2],
     input: RefCell<Unstructured<'a>>,
     stores: [RefCell<Stores>; 2],
+    /// Loads for which nothing arrives, and whether they find what had arrived before.
+    quiet: Cell<(u8, bool)>,
 }
 
 /// One side's view.
@@ -47,7 +53,12 @@ impl<'a> Memory<'a> {
     fn new(input: &'a [u8]) -> Self {
         let halves = || vec![Cell::new(0); MEMORY_LEN as usize / 4];
         let input = RefCell::new(Unstructured::new(input));
-        Self { halves: [halves(), halves()], input, stores: Default::default() }
+        Self {
+            halves: [halves(), halves()],
+            input,
+            stores: Default::default(),
+            quiet: Cell::default(),
+        }
     }
 
     fn byte(&self) -> u8 {
@@ -56,6 +67,19 @@ impl<'a> Memory<'a> {
 
     fn is_over(&self) -> bool {
         self.input.borrow().is_empty()
+    }
+
+    /// Before a load some stores of the other side arrive; whether the load finds them.
+    fn happen(&self, side: usize) -> bool {
+        let byte = self.byte();
+        let fresh = byte & 0x40 == 0;
+        if byte & 0x80 == 0 {
+            self.quiet.set((byte % 64, fresh));
+        } else {
+            let stores = [1, 2, 3, 5, 8, 13, 21, 34][usize::from(byte % 8)];
+            (0..stores).for_each(|_| self.bring_one(side));
+        }
+        fresh
     }
 
     /// One store of a side arrives, if there is one: any of those before its first barrier.
@@ -68,7 +92,12 @@ impl<'a> Memory<'a> {
         if free == 0 {
             return;
         }
-        let chosen = usize::from(self.byte()) % free;
+        // The last one often: a count or a mark, which nothing behind it may pass.
+        let chosen = match self.byte() {
+            0..0x60 => 0,
+            0x60..0xc0 => free - 1,
+            byte => usize::from(byte) % free,
+        };
         let Some(Late::Store(offset, _)) = late.get(chosen).copied() else { return };
         // Stores to one word keep their order.
         let same = |late: &Late| matches!(late, Late::Store(at, _) if *at == offset);
@@ -111,12 +140,15 @@ impl Words for View<'_> {
     }
 
     fn count(&self, offset: u32) -> u32 {
-        let happens = self.memory.byte();
-        if happens > 0x80 {
-            (0..happens % 16).for_each(|_| self.memory.bring_one(1 - self.side));
-        }
+        let fresh = match self.memory.quiet.get() {
+            (0, _) => self.memory.happen(1 - self.side),
+            (loads, fresh) => {
+                self.memory.quiet.set((loads - 1, fresh));
+                fresh
+            }
+        };
         // Newest, or as old as at the last barrier.
-        if happens & 0x10 == 0 {
+        if fresh {
             self.memory.see(1 - self.side, Some(offset));
         }
         self.memory.halves[self.side][offset as usize / 4].get()
@@ -147,7 +179,8 @@ struct Mailbox<'a> {
 }
 
 pub(crate) fn run(input: &[u8]) {
-    let memory = Memory::new(input);
+    let input = stretched(input);
+    let memory = Memory::new(&input);
     let server = Server::begin(&View { memory: &memory, side: 0 });
     memory.settle(0);
     let client = Client::attach(View { memory: &memory, side: 1 }).unwrap();
@@ -167,7 +200,7 @@ pub(crate) fn run(input: &[u8]) {
             0 | 1 => mailbox.ask(),
             2 | 3 => mailbox.serve(),
             4 => mailbox.take(),
-            5 => (0..=memory.byte() % 40).for_each(|_| mailbox.tell()),
+            5 => mailbox.tell_some(),
             _ => mailbox.listen(),
         }
     }
@@ -215,6 +248,15 @@ impl Mailbox<'_> {
         assert!(answer.body.chunks(8).all(|chunk| chunk == word));
     }
 
+    /// Mostly one event, seldom more than the ring holds.
+    fn tell_some(&mut self) {
+        let events = match self.memory.byte() {
+            byte @ 0xe0.. => byte % 40,
+            byte => byte % 3,
+        };
+        (0..=events).for_each(|_| self.tell());
+    }
+
     fn tell(&mut self) {
         let view = View { memory: self.memory, side: 0 };
         self.server.tell(&view, &event(self.written));
@@ -254,6 +296,18 @@ impl Mailbox<'_> {
         }
         assert_eq!((self.client.answer(), self.client.event()), (None, None));
     }
+}
+
+/// The input and bytes that follow from it: strange orders take more than libFuzzer soon comes to.
+fn stretched(input: &[u8]) -> Vec<u8> {
+    let mut state = u64::from(software(0, input)) | 1 << 32;
+    let more = core::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    });
+    input.iter().copied().chain(more.take(MORE)).collect()
 }
 
 /// Something that no other request has.

@@ -20,7 +20,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Some((what, bytes)) = data.split_first() else { return };
-    match what % 3 {
+    match what % 4 {
         0 => server::run(bytes),
         1 => client::run(bytes),
         _ => late::run(bytes),
