@@ -46,7 +46,7 @@ fn hello(number: u32) -> Request {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_request_is_answered_between_keys_and_leaves_none_behind() {
     let bytes = [b"ab".to_vec(), framed(&hello(7)), b"cd".to_vec(), framed(&hello(8))].concat();
     let (keys, answers) = come_of(&bytes);
@@ -57,7 +57,7 @@ fn a_request_is_answered_between_keys_and_leaves_none_behind() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn a_request_is_answered_whatever_came_before_it() {
     let befores: [&[u8]; 7] =
         [b"\x1d", b"\x1d:", b"\x1d:AAAA", b"\x1d:AAAA\x1d", b"\x1d:!", b"\x1d\x1d", &[b'A'; 100]];
@@ -106,7 +106,7 @@ fn the_host_is_answered_on_a_line_of_its_own_where_nobody_can_type() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn what_breaks_a_frame_is_a_key_again() {
     let rig = Rig::pair();
     // An escape key in a frame, and its command; then keys.
@@ -136,7 +136,7 @@ fn a_damaged_request_is_not_answered_and_does_nothing() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn an_answer_or_event_that_comes_in_is_nothing() {
     for carries in [Carries::Answer, Carries::Event] {
         let mut bytes = vec![ESCAPE, b':'];
@@ -147,7 +147,6 @@ fn an_answer_or_event_that_comes_in_is_nothing() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn the_host_has_no_partition_of_its_own_and_no_ring_for_events() {
     let rig = Rig::pair();
     let own = rig.ask(&Request::new(Message::Kill, OWN));
@@ -157,7 +156,7 @@ fn the_host_has_no_partition_of_its_own_and_no_ring_for_events() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn a_flood_of_frames_is_taken_in_pieces() {
     let rig = Rig::pair();
     // While the guest is not entered, a turn is one interrupt.
