@@ -47,7 +47,7 @@ impl Recipe {
     pub fn build(&self, workspace: &Workspace) -> Result<PathBuf> {
         let mut command = cargo(workspace);
         command
-            .args(["build", "--release", "--message-format=json-render-diagnostics"])
+            .args(["build", "--release"])
             .args(["--package", &self.package, "--bin", &self.binary, "--target", &self.target])
             .arg("--config")
             .arg(remapped(workspace, &self.target));
@@ -57,18 +57,24 @@ impl Recipe {
         if !self.defaults {
             command.arg("--no-default-features");
         }
-        let mut done = process::attempt(&format!("building {}", self.package), &mut command)?;
-        if !done.status.success() {
-            // Messages for programs, of which the standard error holds the readable form.
-            done.stdout.clear();
-        }
-        process::succeeded(&command, done)?
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-            .filter(|message| message.target.name == self.binary)
-            .find_map(|message| message.executable)
-            .with_context(|| format!("cargo built no executable {}", self.binary))
+        executable(&format!("building {}", self.package), &mut command, &self.binary)
     }
+}
+
+/// Runs a `cargo build` under a named step; where the executable of a binary lies.
+pub fn executable(step: &str, command: &mut Command, binary: &str) -> Result<PathBuf> {
+    command.arg("--message-format=json-render-diagnostics");
+    let mut done = process::attempt(step, command)?;
+    if !done.status.success() {
+        // Messages for programs, of which the standard error holds the readable form.
+        done.stdout.clear();
+    }
+    process::succeeded(command, done)?
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| message.target.name == binary)
+        .find_map(|message| message.executable)
+        .with_context(|| format!("cargo built no executable {binary}"))
 }
 
 /// What cargo says of each artefact; messages of other shapes are passed over.

@@ -142,8 +142,12 @@ fn make_into(
     write(&folder.join("packages.toml"), debian::render(&packages)?.as_bytes())?;
     drop(step);
     let board = manifest.board().name.clone();
+    let mut emulators = table::read(workspace, &board)?;
+    for (_, emulator) in &mut emulators {
+        emulator.choose_line(manifest.is_managed());
+    }
     let built = Built {
-        emulators: table::read(workspace, &board)?,
+        emulators,
         board,
         partitions: manifest.partitions().iter().map(|one| one.name.clone()).collect(),
         files: boots.files,

@@ -40,8 +40,7 @@ struct Setting {
 impl Setting {
     /// A number behind this word on the command line.
     fn number(&self, word: &str) -> Option<u64> {
-        let line = self.facts.map_or("", |facts| facts.command_line());
-        line.split_ascii_whitespace().find_map(|text| text.strip_prefix(word)?.parse().ok())
+        guest_rt::number(self.facts.map_or("", |facts| facts.command_line()), word)
     }
 }
 

@@ -28,6 +28,12 @@ pub struct Boot {
     pub argument: u64,
 }
 
+/// The number behind a word on a command line, such as `crash=3`.
+#[must_use]
+pub fn number(line: &str, word: &str) -> Option<u64> {
+    line.split_ascii_whitespace().find_map(|text| text.strip_prefix(word)?.parse().ok())
+}
+
 /// Names the guest's main function, a `fn(guest_rt::Boot) -> !`.
 ///
 /// It runs on CPU 0 with interrupts masked: on Arm at EL1 with the MMU off, on

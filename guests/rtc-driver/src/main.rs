@@ -6,6 +6,7 @@
 //! The interrupt handler sets the next alarm and notes when it ran; all else
 //! happens in the main loop. Lateness is the time from setting an alarm to its
 //! handler beyond one second: QEMU's PL031 counts a full second from there.
+//! With `crash=N` on the command line it crashes after heartbeat N.
 
 #![no_std]
 #![no_main]
@@ -17,7 +18,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use guest_rt::channel::{Channel, Channels, RTC_TIME};
 use guest_rt::facts::Facts;
 use guest_rt::machine::gic::{self, Trigger};
-use guest_rt::{Boot, machine, println, timer};
+use guest_rt::{Boot, machine, number, power, println, timer};
 
 guest_rt::entry!(main);
 
@@ -29,7 +30,9 @@ static LATENESS: AtomicU64 = AtomicU64::new(0);
 
 fn main(boot: Boot) -> ! {
     machine::enable_mmu();
-    let channels = Facts::find(boot).map_or_else(Channels::new, |facts| facts.channels());
+    let facts = Facts::find(boot);
+    let channels = facts.map_or_else(Channels::new, |facts| facts.channels());
+    let crash = number(facts.map_or("", |facts| facts.command_line()), "crash=");
     announce(&channels);
     gic::init();
     gic::enable(pl031::INTID, Trigger::Level);
@@ -42,6 +45,9 @@ fn main(boot: Boot) -> ! {
         if ALARM.swap(false, Ordering::Relaxed) {
             heartbeat += 1;
             beat(heartbeat, &channels);
+            if crash == Some(heartbeat) {
+                power::crash();
+            }
         } else {
             machine::wait_for_interrupt();
         }

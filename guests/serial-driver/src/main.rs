@@ -5,6 +5,7 @@
 //!
 //! A heartbeat is printed when the line's last byte has interrupted, so that
 //! without interrupts there is none. Lateness is that of the timer's handler.
+//! With `crash=N` on the command line it crashes after heartbeat N.
 
 #![no_std]
 #![no_main]
@@ -16,7 +17,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use guest_rt::channel::{Channel, Channels, SERIAL_COUNTS};
 use guest_rt::facts::Facts;
 use guest_rt::interrupts::{self, Trigger};
-use guest_rt::{Boot, machine, power, println, timer};
+use guest_rt::{Boot, machine, number, power, println, timer};
 
 guest_rt::entry!(main);
 
@@ -30,7 +31,9 @@ static SENT: AtomicBool = AtomicBool::new(false);
 static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
 fn main(boot: Boot) -> ! {
-    let channels = Facts::find(boot).map_or_else(Channels::new, |facts| facts.channels());
+    let facts = Facts::find(boot);
+    let channels = facts.map_or_else(Channels::new, |facts| facts.channels());
+    let crash = number(facts.map_or("", |facts| facts.command_line()), "crash=");
     if !line::start() {
         println!("serial-driver: nothing answers at COM2");
         power::off();
@@ -48,6 +51,9 @@ fn main(boot: Boot) -> ! {
         } else if SENT.swap(false, Relaxed) {
             heartbeat += 1;
             beat(heartbeat, bytes, &channels);
+            if crash == Some(heartbeat) {
+                power::crash();
+            }
         } else {
             machine::wait_for_interrupt();
         }

@@ -171,6 +171,13 @@ impl<'a> Bundle<'a> {
         text(&self.header.board)
     }
 
+    /// The UART on which the host is answered, if it has one of its own.
+    #[must_use]
+    pub fn management(&self) -> Option<&'a DeviceRecord> {
+        let device = &self.header.management;
+        (device.size.get() != 0 || device.ports.get() != 0).then_some(device)
+    }
+
     /// The tables.
     #[must_use]
     pub const fn tables(&self) -> Tables<'a> {

@@ -35,6 +35,8 @@ pub struct Draft {
     pub devices: Vec<DeviceRecord>,
     /// Channels.
     pub channels: Vec<ChannelRecord>,
+    /// The UART on which the host is answered.
+    pub management: DeviceRecord,
     /// Bytes of each segment.
     pub payload: Vec<Vec<u8>>,
 }
@@ -42,7 +44,7 @@ pub struct Draft {
 impl Draft {
     /// An empty one for a board whose guests see a platform.
     #[must_use]
-    pub const fn new(board: Name, platform: &'static Platform) -> Self {
+    pub fn new(board: Name, platform: &'static Platform) -> Self {
         Self {
             platform,
             board,
@@ -51,6 +53,7 @@ impl Draft {
             segments: Vec::new(),
             devices: Vec::new(),
             channels: Vec::new(),
+            management: DeviceRecord::default(),
             payload: Vec::new(),
         }
     }
@@ -126,6 +129,7 @@ impl Draft {
             channels: append(&mut out, &self.channels),
             // Last: its rows are shorter than the alignment of the others.
             cpus: append(&mut out, &self.cpus),
+            management: self.management,
             signature: [0; 96],
         };
         for bytes in &self.payload {

@@ -17,6 +17,7 @@ pub const HASH: u64 = hash(&[
     offset_of!(Header, board),
     offset_of!(Header, partitions),
     offset_of!(Header, channels),
+    offset_of!(Header, management),
     offset_of!(Header, signature),
     size_of::<PartitionRecord>(),
     offset_of!(PartitionRecord, flags),

@@ -8,7 +8,7 @@ use crate::placement::Reserved;
 use crate::range::Range;
 use crate::records::{CpuRecord, Name, PartitionFlags};
 use crate::refusal::{Refusal, Rule};
-use crate::rules::{Sink, interrupts, owned, ports};
+use crate::rules::{Sink, owned, ports};
 
 /// What there is.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +95,7 @@ fn devices_are_not_kept(tables: &Tables, machine: &Machine, sink: Sink) {
 /// A device's interrupts are not the hypervisor's.
 fn interrupts_are_not_kept(tables: &Tables, machine: &Machine, sink: Sink) {
     for (partition, device) in owned(tables) {
-        for intid in interrupts(device) {
+        for intid in device.lines() {
             for (keeper, _) in machine.interrupts.iter().filter(|(_, kept)| *kept == intid) {
                 let refusal = Refusal::new(Rule::InterruptReserved).owner(partition.record.name);
                 sink(refusal.what(device.name).other(*keeper).numbers(intid.into(), 0));

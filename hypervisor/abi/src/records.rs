@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// First eight bytes of every bundle.
 pub const MAGIC: [u8; 8] = *b"BULKHEAD";
 /// Version of the bundle format.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Value of a `host` field whose address the kernel chooses at boot.
 pub const PLACE_AT_BOOT: u64 = u64::MAX;
 /// Bytes of a name, padded with zeros.
@@ -178,6 +178,9 @@ pub struct Header {
     pub devices: Table,
     /// Table of [`ChannelRecord`].
     pub channels: Table,
+    /// The UART on which the host is answered; without registers and ports there is none, and it
+    /// shares the console's.
+    pub management: DeviceRecord,
     /// Zero: the place of a key's name and signature.
     pub signature: [u8; 96],
 }
@@ -269,8 +272,8 @@ pub struct SegmentRecord {
     pub guest: U64,
 }
 
-/// A device granted to a partition.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+/// A device granted to a partition, or kept for the host.
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct DeviceRecord {
     /// Name in board.toml.
@@ -287,6 +290,13 @@ pub struct DeviceRecord {
     pub ports: U32,
     /// INTIDs or inputs of the I/O APIC, the same for host and guest; zero is none.
     pub interrupts: [U32; 4],
+}
+
+impl DeviceRecord {
+    /// Its interrupts, without the places that have none.
+    pub fn lines(&self) -> impl Iterator<Item = u32> {
+        self.interrupts.iter().map(|line| line.get()).filter(|line| *line != 0)
+    }
 }
 
 /// Memory that two partitions share, with a doorbell each.

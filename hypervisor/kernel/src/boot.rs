@@ -7,20 +7,20 @@ use crate::MAILBOX;
 use crate::arch::{self, Platform, Stage2, Stage2Purpose, Starter, Vcpu, time};
 use crate::bell::Bell;
 use crate::channel::Port;
-use crate::console;
+use crate::console::{self, Line};
 use crate::cpu::{Cpu, end_machine};
 use crate::interrupt::move_focus;
 use crate::mailbox::{Facts, Mailbox};
 use crate::partition::{Memory, Partition, Parts, Segment, Start};
 use crate::statistics::Counters;
 use crate::{log, records};
-use abi::bundle::Bundle;
+use abi::bundle::{Bundle, label};
 use abi::machine;
 use abi::mailbox::event::Kind;
 use abi::mailbox::policy::{Otherwise, Policy};
 use abi::placement::{self, Purpose, Request, Reserved};
 use abi::range::Range;
-use abi::records::{Name, PartitionFlags, PartitionRecord};
+use abi::records::{DeviceRecord, Name, PartitionFlags, PartitionRecord, text};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,7 +59,7 @@ pub fn boot(mut machine: Machine) -> ! {
         machine.cpus,
         machine.ram.iter().map(|ram| ram.size >> 20).sum::<u64>(),
     ));
-    let bundle = open(&machine);
+    let bundle = open(&mut machine);
     let placed = place(&machine, &bundle);
     if MAILBOX {
         Facts::keep(bundle.board(), machine.cpus, machine.ram.iter().map(|ram| ram.size).sum());
@@ -86,11 +86,15 @@ pub fn refuse(why: fmt::Arguments<'_>) -> ! {
 
 /// Checks the bundle, and that the machine has what it asks for.
 #[inline(never)]
-fn open(machine: &Machine) -> Bundle<'static> {
+fn open(machine: &mut Machine) -> Bundle<'static> {
     let bundle = match Bundle::open(machine.bundle, arch::crc32c, &arch::PLATFORM) {
         Ok(bundle) => bundle,
         Err(refusal) => refuse(format_args!("{refusal}")),
     };
+    let management = if MAILBOX { bundle.management() } else { None };
+    if let Some(device) = management {
+        keep(device, machine);
+    }
     let facts = machine::Machine {
         cpus: machine.cpus as u32,
         ram: &machine.ram,
@@ -102,7 +106,23 @@ fn open(machine: &Machine) -> Bundle<'static> {
     if let Err(refusal) = machine::first(&bundle.tables(), &facts) {
         refuse(format_args!("{refusal}"));
     }
+    if let Some(device) = management {
+        match machine.starter.serial(device) {
+            Some(serial) => console::start(serial, Line::Host),
+            None => console::say(format_args!("no UART answers as {}", text(&device.name))),
+        }
+    }
     bundle
+}
+
+/// The host's UART is nobody else's.
+#[inline(never)]
+fn keep(device: &DeviceRecord, machine: &mut Machine) {
+    let owner = label("management");
+    machine.frames.push(Reserved::new("management", device.host.get(), device.size.get()));
+    let (port, ports) = (device.port.get().into(), device.ports.get().into());
+    machine.ports.push(Reserved::new("management", port, ports));
+    machine.interrupts.extend(device.lines().map(|line| (owner, line)));
 }
 
 /// Finds room for everything.
@@ -191,9 +211,7 @@ fn build_one(
             }
         }
     }
-    let lines =
-        partition.devices().iter().flat_map(|device| device.interrupts.map(|one| one.get()));
-    let lines = lines.filter(|intid| *intid != 0);
+    let lines = partition.devices().iter().flat_map(DeviceRecord::lines);
     let vcpus = partition.cpus();
     Ok(Partition::new(Parts {
         name: partition.name(),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One UART for everybody: whole lines, each with its owner's tag, and input
-//! for the partition in focus.
+//! for the partition in focus. Requests of the host come on it too, or on a UART
+//! of their own, where nothing else is heard or said.
 //!
 //! Lines pass through a ring, so that no line is torn and a slow UART makes
 //! guests wait, not the hypervisor. Its lock is held for one line or one burst
 //! of the ring.
 
+use crate::MAILBOX;
 use crate::arch::{self, Serial, time};
 use crate::terminal::Shown;
 use abi::mailbox::REQUEST_LEN;
@@ -13,9 +15,11 @@ use abi::mailbox::answer::Answer;
 use abi::mailbox::frame::{self, Carries, Input, Receiver, SYNC};
 use core::fmt::{self, Write};
 
-/// Bytes that wait for the UART.
+/// Bytes that wait for the console's UART.
 const RING: usize = 8192;
-/// Bytes of it that are kept for the hypervisor's own lines.
+/// Bytes that wait for the host's own: an answer's frame, which is shorter.
+const ANSWER: usize = 512;
+/// Bytes of the console's that are kept for the hypervisor's own lines.
 const RESERVED: usize = 2048;
 /// Bytes moved to the UART at once.
 const PUMP: usize = 512;
@@ -33,18 +37,101 @@ enum Cursor {
     Within(usize),
 }
 
-/// The UART, what waits for it, and who has its attention.
+/// Which UART.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The console's, which everybody shares.
+    Console,
+    /// The host's own, if the manifest names one.
+    Host,
+}
+
+/// A UART, what waits for it, and what its frames came to so far.
 #[derive(Debug)]
-pub struct Console {
+struct Uart<R: ?Sized> {
     serial: Option<Serial>,
-    ring: [u8; RING],
+    receiver: Receiver,
     first: usize,
     len: usize,
-    cursor: Cursor,
-    focus: usize,
-    receiver: Receiver,
     /// A byte did not fit.
     overflow: bool,
+    ring: R,
+}
+
+impl<const N: usize> Uart<[u8; N]> {
+    const NONE: Self = Self {
+        serial: None,
+        receiver: Receiver::new(),
+        first: 0,
+        len: 0,
+        overflow: false,
+        ring: [0; N],
+    };
+}
+
+impl Uart<[u8]> {
+    fn free(&self) -> usize {
+        self.ring.len() - self.len
+    }
+
+    /// A place in the ring, which may be behind its end by less than its length.
+    fn place(&self, at: usize) -> usize {
+        if at < self.ring.len() { at } else { at - self.ring.len() }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let last = self.place(self.first + self.len);
+            if let (true, Some(slot)) = (self.free() > 0, self.ring.get_mut(last)) {
+                *slot = *byte;
+                self.len += 1;
+            } else {
+                self.overflow = true;
+            }
+        }
+    }
+
+    /// Moves up to `most` bytes to the UART; whether some are left.
+    fn pump(&mut self, most: usize) -> bool {
+        for _ in 0..most.min(self.len) {
+            let Some(serial) = self.serial.as_mut() else { return false };
+            let byte = self.ring.get(self.first).copied().unwrap_or(0);
+            if !serial.send(byte) {
+                break;
+            }
+            self.first = self.place(self.first + 1);
+            self.len -= 1;
+        }
+        self.len > 0
+    }
+
+    /// One byte from the UART, and what came of it.
+    fn receive(&mut self) -> Option<Input> {
+        let byte = self.serial.as_mut()?.receive()?;
+        Some(self.receiver.push(byte, arch::crc32c))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.len == 0 && self.serial.as_ref().is_none_or(Serial::sent)
+    }
+}
+
+impl Write for Uart<[u8]> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.put(&[if matches!(byte, 0x20..=0x7e) { byte } else { b' ' }]);
+        }
+        Ok(())
+    }
+}
+
+/// The UARTs, what stands on the console's screen, and who has its attention.
+#[derive(Debug)]
+pub struct Console {
+    uart: Uart<[u8; RING]>,
+    host: Uart<[u8; ANSWER]>,
+    cursor: Cursor,
+    focus: usize,
     /// Lines of the hypervisor that did not fit.
     lost: u32,
 }
@@ -66,60 +153,34 @@ pub enum Typed {
     Next,
     /// A part of a frame or of a command.
     Nothing,
-    /// A request of the host.
-    Frame([u8; REQUEST_LEN]),
+    /// A request of the host, to be answered there.
+    Frame([u8; REQUEST_LEN], Line),
 }
 
 impl Console {
     /// A console without a UART.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            serial: None,
-            ring: [0; RING],
-            first: 0,
-            len: 0,
-            cursor: Cursor::Home,
-            focus: 0,
-            receiver: Receiver::new(),
-            overflow: false,
-            lost: 0,
-        }
+        Self { uart: Uart::NONE, host: Uart::NONE, cursor: Cursor::Home, focus: 0, lost: 0 }
     }
 
-    fn free(&self) -> usize {
-        RING - self.len
+    /// The console's.
+    fn uart(&mut self) -> &mut Uart<[u8]> {
+        &mut self.uart
+    }
+
+    /// The host's own.
+    fn host(&mut self) -> &mut Uart<[u8]> {
+        &mut self.host
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let last = (self.first + self.len) % RING;
-            if let (true, Some(slot)) = (self.len < RING, self.ring.get_mut(last)) {
-                *slot = *byte;
-                self.len += 1;
-            } else {
-                self.overflow = true;
-            }
-        }
-    }
-
-    /// Moves up to `most` bytes to the UART.
-    fn pump(&mut self, most: usize) {
-        let Some(serial) = self.serial.as_mut() else { return };
-        for _ in 0..most.min(self.len) {
-            let byte = self.ring.get(self.first).copied().unwrap_or(0);
-            if !serial.send(byte) {
-                break;
-            }
-            self.first = (self.first + 1) % RING;
-            self.len -= 1;
-        }
+        self.uart().put(bytes);
     }
 
     /// Moves a burst, and asks for a deadline while some bytes are left.
     fn pump_or_retry(&mut self) {
-        self.pump(PUMP);
-        if self.len > 0 {
+        if self.uart().pump(PUMP) | (MAILBOX && self.host().pump(PUMP)) {
             time::arm(time::now() + time::ticks(RETRY_NS));
         }
     }
@@ -139,36 +200,44 @@ impl Console {
         self.put(b"] ");
     }
 
-    /// One byte from the UART, and what came of it.
+    /// One byte from a UART, and what came of it.
     fn typed(&mut self) -> Option<Typed> {
-        let byte = self.serial.as_mut()?.receive()?;
-        Some(match self.receiver.push(byte, arch::crc32c) {
+        let (input, line) = match self.uart().receive() {
+            Some(input) => (input, Line::Console),
+            None if MAILBOX => (self.host().receive()?, Line::Host),
+            None => return None,
+        };
+        Some(match input {
+            Input::Frame(Carries::Request) if MAILBOX => {
+                let uart = if line == Line::Host { self.host() } else { self.uart() };
+                let mut request = [0; REQUEST_LEN];
+                for (to, from) in request.iter_mut().zip(uart.receiver.payload()) {
+                    *to = *from;
+                }
+                Typed::Frame(request, line)
+            }
+            _ if line == Line::Host => Typed::Nothing,
             Input::Key(byte) => Typed::Byte(byte),
             Input::Command(key @ b'0'..=b'9') => Typed::Focus(usize::from(key - b'0')),
             Input::Command(b'n') => Typed::Next,
             Input::Command(byte) => Typed::Byte(byte),
-            Input::Frame(Carries::Request) => {
-                let mut request = [0; REQUEST_LEN];
-                for (to, from) in request.iter_mut().zip(self.receiver.payload()) {
-                    *to = *from;
-                }
-                Typed::Frame(request)
-            }
             // Nothing of a broken frame reaches a partition.
             Input::Frame(_) | Input::Damaged | Input::Nothing => Typed::Nothing,
         })
     }
 }
 
-/// Gives the console its UART.
-pub fn start(serial: Serial) {
-    arch::shared().console.lock().serial = Some(serial);
+/// Gives the console its UART, or the host its own.
+pub fn start(serial: Serial, line: Line) {
+    let mut console = arch::shared().console.lock();
+    let uart = if MAILBOX && line == Line::Host { console.host() } else { console.uart() };
+    uart.serial = Some(serial);
 }
 
 /// Whether there is a UART to say something on.
 #[must_use]
 pub fn is_started() -> bool {
-    arch::shared().console.lock().serial.is_some()
+    arch::shared().console.lock().uart.serial.is_some()
 }
 
 /// Shows what a partition's terminal has; false if there is no room and it must
@@ -176,9 +245,9 @@ pub fn is_started() -> bool {
 #[must_use]
 pub fn show(index: usize, tag: &str, shown: Shown<'_>) -> bool {
     let mut console = arch::shared().console.lock();
-    console.pump(PUMP);
+    console.uart().pump(PUMP);
     let most = shown.line.len() + 2 * (tag.len() + 5) + RESERVED;
-    if console.free() < most {
+    if console.uart().free() < most {
         time::arm(time::now() + time::ticks(RETRY_NS));
         return false;
     }
@@ -223,17 +292,6 @@ pub fn focus() -> usize {
     arch::shared().console.lock().focus
 }
 
-struct Line<'a>(&'a mut Console);
-
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0.put(&[if matches!(byte, 0x20..=0x7e) { byte } else { b' ' }]);
-        }
-        Ok(())
-    }
-}
-
 /// A line of the hypervisor's own.
 pub fn say(line: fmt::Arguments<'_>) {
     let mut console = arch::shared().console.lock();
@@ -241,9 +299,9 @@ pub fn say(line: fmt::Arguments<'_>) {
     console.pump_or_retry();
 }
 
-/// The answer to a request of the host, as a line of the hypervisor's own. One that finds no room
-/// is lost, and the host asks again.
-pub fn answer(answer: &Answer) {
+/// The answer to a request of the host where that came from, as a line of the hypervisor's own.
+/// One that finds no room is lost, and the host asks again.
+pub fn answer(answer: &Answer, line: Line) {
     struct Framed<'a>(&'a Answer);
     impl fmt::Display for Framed<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,7 +313,22 @@ pub fn answer(answer: &Answer) {
             result
         }
     }
-    say(format_args!("{}", Framed(answer)));
+    match line {
+        Line::Console => say(format_args!("{}", Framed(answer))),
+        Line::Host => {
+            let mut console = arch::shared().console.lock();
+            let host = console.host();
+            let len = host.len;
+            host.overflow = false;
+            // A UART cannot fail.
+            let _ = write!(host, "[bulkhead] {}", Framed(answer));
+            host.put(b"\r\n");
+            if host.overflow {
+                host.len = len;
+            }
+            console.pump_or_retry();
+        }
+    }
 }
 
 /// Puts a line of the hypervisor's own into the ring, and before it how many
@@ -272,16 +345,16 @@ fn write_line(console: &mut Console, line: fmt::Arguments<'_>) {
 
 /// Puts a whole line into the ring, or nothing of it and tells so.
 fn try_line(console: &mut Console, line: fmt::Arguments<'_>) -> bool {
-    let (len, cursor) = (console.len, console.cursor);
-    console.overflow = false;
+    let (len, cursor) = (console.uart.len, console.cursor);
+    console.uart.overflow = false;
     console.begin("bulkhead");
-    // `Line` cannot fail.
-    let _ = Line(console).write_fmt(line);
+    // A UART cannot fail.
+    let _ = console.uart().write_fmt(line);
     console.put(b"\r\n");
-    if console.overflow {
-        (console.len, console.cursor) = (len, cursor);
+    if console.uart.overflow {
+        (console.uart.len, console.cursor) = (len, cursor);
     }
-    !console.overflow
+    !console.uart.overflow
 }
 
 /// The last line of a machine that ends, sent to its last byte.
@@ -308,11 +381,12 @@ pub fn say_in_panic(line: fmt::Arguments<'_>) {
     say(line);
 }
 
-/// Waits until all is sent, or the UART no longer moves.
+/// Waits until all is sent, or a UART no longer moves.
 fn drain(console: &mut Console) {
     for _ in 0..1_000_000 {
-        console.pump(RING);
-        if console.len == 0 && console.serial.as_ref().is_none_or(Serial::sent) {
+        console.uart().pump(RING);
+        let host_waits = MAILBOX && (console.host().pump(RING) || !console.host().is_idle());
+        if console.uart().is_idle() && !host_waits {
             break;
         }
         arch::relax();

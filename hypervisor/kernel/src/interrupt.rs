@@ -121,8 +121,8 @@ fn typed() {
                 }
             }
             Typed::Focus(index) => move_focus(partitions, focus, index),
-            Typed::Frame(frame) if MAILBOX => console::answer(&mailbox::serve_host(&frame)),
-            Typed::Frame(_) | Typed::Nothing => {}
+            Typed::Frame(frame, line) if MAILBOX => mailbox::serve_host(&frame, line),
+            Typed::Frame(..) | Typed::Nothing => {}
             Typed::Next => move_focus(partitions, focus, (focus + 1) % partitions.len().max(1)),
         }
     }

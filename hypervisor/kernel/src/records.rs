@@ -254,6 +254,11 @@ fn tell(place: &[AtomicU64], head: Head) {
 #[cold]
 #[inline(never)]
 pub fn partition_failed(partition: &Partition, vcpu: &Vcpu, why: Why) {
+    let say = |line: fmt::Arguments<'_>| console::say(format_args!("{}: {line}", partition.name));
+    if !MAILBOX {
+        vcpu.record(why, &mut |line| say(line));
+        return;
+    }
     let mut text = Text { bytes: [0; TEXT], len: 0 };
     let life = partition.life();
     let milliseconds = |ticks: u64| nanoseconds(ticks) / 1_000_000;
@@ -268,12 +273,9 @@ pub fn partition_failed(partition: &Partition, vcpu: &Vcpu, why: Why) {
         life.restarts(),
     );
     vcpu.record(why, &mut |line| {
-        console::say(format_args!("{}: {line}", partition.name));
+        say(line);
         let _ = writeln!(text, "{line}");
     });
-    if !MAILBOX {
-        return;
-    }
     for (vcpu, counters) in partition.counters.iter().enumerate() {
         let _ = write!(text, "vCPU {vcpu}, last exits first:");
         last_exits(&mut text, counters);

@@ -227,7 +227,7 @@ impl Shared {
 
 /// Follows a machine to its end.
 fn pump(machine: Machine, shared: &Shared, mut log: File) {
-    let mut filter = Filter::default();
+    let (mut filter, mut host) = (Filter::default(), Filter::default());
     let mut lines = Lines::default();
     let mut programs = Switchboard::default();
     let mut said = String::new();
@@ -247,13 +247,14 @@ fn pump(machine: Machine, shared: &Shared, mut log: File) {
                     shared.tell(|journal| whole.into_iter().for_each(|line| journal.line(line)));
                 }
             }
+            Some(Event::Host(bytes)) => programs.pass_on(host.push(&bytes)),
             Some(Event::Input(bytes)) => machine.send(&bytes),
             Some(Event::Program(news)) => programs.take(news),
             Some(Event::Ended | Event::Signal(_)) => break,
             None => shared.tell(|journal| journal.still(lines.partial())),
         }
         while let Some(request) = programs.next_request() {
-            machine.send(&request);
+            machine.ask(&request);
         }
     }
     // Whoever asks now gets no answer.

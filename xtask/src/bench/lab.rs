@@ -172,7 +172,8 @@ pub(super) fn play(launch: &Launch, run: &Run) -> Result<String> {
         match machine.next(PATIENCE) {
             Some(Event::Output(bytes)) => console.extend(bytes),
             Some(Event::Ended) => break,
-            Some(Event::Input(_) | Event::Signal(_) | Event::Program(_)) | None => (),
+            Some(Event::Host(_) | Event::Input(_) | Event::Signal(_) | Event::Program(_))
+            | None => (),
         }
         let seen = || {
             String::from_utf8_lossy(&console)

@@ -22,7 +22,7 @@ use crate::failure::{FAILED, PASSED};
 use crate::packages::Installer;
 use crate::suite::{Tally, judged};
 use crate::workspace::Workspace;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bulkhead_test::report::Verdict;
 use figures::Figures;
 use lab::Lab;
@@ -140,22 +140,36 @@ fn measure(lab: &mut Lab, on: &str, extent: Extent) -> Result<Measured> {
     Ok(measured)
 }
 
-/// The budgets as tests, one for each row, for `cargo xtask test`: all but the verbose Linux.
+/// The budgets as tests, one for each row, for `cargo xtask test`: all but the verbose Linux. Instructions
+/// are counted, so Arm's emulator may run beside a PC's.
 pub fn test(workspace: &Workspace, installer: &Installer, filter: &str) -> Result<Tally> {
-    let mut all = Tally::default();
-    for on in EMULATORS {
-        let table = Table::read(workspace, on)?;
-        if table.tests().iter().any(|name| name.contains(filter)) {
-            if let Some(why) = pc::uncounted(installer, on)? {
-                all = all.and(skip(&table, &why, filter));
-                continue;
-            }
-            let mut lab = Lab::open(workspace, installer)?;
-            let measured = measure(&mut lab, on, Extent::Tests)?;
-            all = all.and(compare(&table, &measured, &figures::recorded(workspace, on)?, filter));
+    let test = |emulators: &[&str]| -> Result<Tally> {
+        let mut all = Tally::default();
+        for on in emulators {
+            all = all.and(test_on(workspace, installer, on, filter)?);
         }
+        Ok(all)
+    };
+    let (arm, pc) = EMULATORS.split_at(1);
+    std::thread::scope(|scope| {
+        let pc = scope.spawn(|| test(pc));
+        let arm = test(arm)?;
+        Ok(arm.and(pc.join().map_err(|_| anyhow!("the thread that counted died"))??))
+    })
+}
+
+/// Those of one emulator.
+fn test_on(workspace: &Workspace, installer: &Installer, on: &str, filter: &str) -> Result<Tally> {
+    let table = Table::read(workspace, on)?;
+    if !table.tests().iter().any(|name| name.contains(filter)) {
+        return Ok(Tally::default());
     }
-    Ok(all)
+    if let Some(why) = pc::uncounted(installer, on)? {
+        return Ok(skip(&table, &why, filter));
+    }
+    let mut lab = Lab::open(workspace, installer)?;
+    let measured = measure(&mut lab, on, Extent::Tests)?;
+    Ok(compare(&table, &measured, &figures::recorded(workspace, on)?, filter))
 }
 
 /// Every row by its name, skipped.

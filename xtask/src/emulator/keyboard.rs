@@ -36,7 +36,7 @@ impl Keyboard {
         });
         let raw = Raw::take().context("the terminal's mode")?;
         let typed = sender.clone();
-        std::thread::spawn(move || forward(std::io::stdin(), &typed, Event::Input, None));
+        std::thread::spawn(move || forward(std::io::stdin(), &typed, Event::Input));
         Ok(Self { raw })
     }
 

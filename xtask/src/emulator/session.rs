@@ -61,6 +61,7 @@ struct Session {
     wishes: Wishes,
     missing: Vec<Regex>,
     filter: Filter,
+    host: Filter,
     lines: Lines,
     programs: Switchboard,
     end: Option<End>,
@@ -82,6 +83,7 @@ pub fn attend(launch: &Launch, wishes: Wishes) -> Result<u8> {
         missing: wishes.until.clone(),
         wishes,
         filter: Filter::default(),
+        host: Filter::default(),
         lines: Lines::default(),
         programs: Switchboard::default(),
         end: None,
@@ -127,6 +129,10 @@ impl Session {
                         None
                     }
                 },
+                Some(Event::Host(bytes)) => {
+                    self.programs.pass_on(self.host.push(&bytes));
+                    None
+                }
                 Some(Event::Program(news)) => {
                     self.programs.take(news);
                     None
@@ -137,7 +143,7 @@ impl Session {
                 return Ok(over);
             }
             while let Some(request) = self.programs.next_request() {
-                machine.send(&request);
+                machine.ask(&request);
             }
             if self.end.is_some() && off_by.is_none() {
                 off_by = Some(Instant::now() + POWER_OFF);

@@ -179,6 +179,7 @@ fn reduce(
 fn fill(empty: &Draft, reduced: Vec<Reduced>) -> Draft {
     let mut draft = Draft::new(empty.board, empty.platform);
     draft.channels.clone_from(&empty.channels);
+    draft.management = empty.management;
     for (partition, guest) in empty.tables().iter().zip(reduced) {
         let mut record = *partition.record;
         record.entry = guest.entry.into();

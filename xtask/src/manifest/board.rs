@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `boards/NAME/board.toml`: what Bulkhead must know about a family of machines.
 
+use abi::bundle::label;
 use abi::machine::Machine;
 use abi::placement::Reserved;
 use abi::platform::{self, Platform};
@@ -215,6 +216,14 @@ impl Board {
             ports: &self.ports,
             cores: &self.cores,
         }
+    }
+
+    /// The hypervisor keeps a device too.
+    pub(super) fn keep(&mut self, owner: &str, device: &Device) {
+        let Device { registers, ports, interrupts, .. } = device;
+        self.frames.push(Reserved::new(owner, registers.start, registers.size));
+        self.ports.push(Reserved::new(owner, ports.start, ports.size));
+        self.interrupts.extend(interrupts.iter().map(|intid| (label(owner), *intid)));
     }
 
     /// Registers of the kept device `console`, where the hypervisor says why it

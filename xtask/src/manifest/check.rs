@@ -34,6 +34,7 @@ fn draft(resolved: &Resolved, board: &Board) -> Draft {
         draft.add(record(partition), &partition.cpus, Vec::new(), &devices);
     }
     draft.channels = resolved.channels.iter().map(channel).collect();
+    draft.management = resolved.management.as_ref().map(device).unwrap_or_default();
     draft
 }
 

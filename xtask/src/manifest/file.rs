@@ -17,6 +17,8 @@ record! {
         version: u64,
         /// Folder in boards/.
         board: At<String>,
+        /// Device of the board, a UART, on which the host is answered; on the console if left out.
+        management: Option<At<String>>,
         /// Partitions, by name.
         partition: Named<PartitionFile>,
         /// Channels, by name.

@@ -216,6 +216,7 @@ pub struct Manifest {
     board: Board,
     partitions: Vec<Partition>,
     channels: Vec<Channel>,
+    managed: bool,
     draft: Draft,
     placement: Vec<Request>,
 }
@@ -239,6 +240,11 @@ impl Manifest {
     /// The channels, in the file's order.
     pub fn channels(&self) -> &[Channel] {
         &self.channels
+    }
+
+    /// Whether the host is answered on a UART of its own.
+    pub fn is_managed(&self) -> bool {
+        self.managed
     }
 
     /// The tables of the bundle, without images.
@@ -302,15 +308,19 @@ pub fn load(path: &Path, folders: &Folders) -> Result<Manifest, Mistakes> {
     let (file, mistakes) = read::read::<ManifestFile>(&source);
     let Some(file) = file else { return mistakes.or(None) };
     let mut reader = Reader::new(&source, mistakes);
-    let Some(board) = find_board(&file, folders, &mut reader)? else {
+    let Some(mut board) = find_board(&file, folders, &mut reader)? else {
         return reader.mistakes.or(None);
     };
     let beside = path.parent().unwrap_or(Path::new(""));
     let scope = resolve::Scope { board: &board, folders, beside };
     let resolved = resolve::resolve(&file, &scope, &mut reader);
+    if let Some(device) = &resolved.management {
+        board.keep("management", device);
+    }
     let (draft, placement) = check::check(&resolved, &board, &mut reader);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let resolve::Resolved { partitions, channels } = resolved;
+    let resolve::Resolved { partitions, channels, management } = resolved;
+    let managed = management.is_some();
     let board_span = file.board.span;
     reader.mistakes.or(Some(Manifest {
         name,
@@ -319,6 +329,7 @@ pub fn load(path: &Path, folders: &Folders) -> Result<Manifest, Mistakes> {
         board,
         partitions,
         channels,
+        managed,
         draft,
         placement,
     }))

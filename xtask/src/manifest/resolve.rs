@@ -4,13 +4,12 @@
 //! Channels take their windows in the file's order: the first one of a
 //! partition gets the first register page, memory window and interrupt.
 
+mod life;
+
+use life::{no_circle, restart, rights, rows, watchdog};
 use std::ops::Range as Span;
 use std::path::{Path, PathBuf};
 
-use abi::mailbox::policy::MOST_RESTARTS;
-use abi::mailbox::request::{LONGEST_NS, SHORTEST_WATCHDOG_NS};
-use abi::mailbox::rights::{Rights, Set};
-use abi::mailbox::state::Why;
 use abi::platform::{CHANNEL_REGISTERS_STRIDE, Platform};
 use abi::range::{PAGE, Range};
 use abi::records;
@@ -19,8 +18,8 @@ use abi::refusal::Rule;
 use super::board::{Arch, Board, Device, Iommu};
 use super::cures::cure;
 use super::file::{
-    ChannelFile, Dma, Else, EndWord, GuestFile, Idle, ImageFile, ImageKind, MailboxTable,
-    ManifestFile, MemoryFile, MemoryTable, PartitionFile, RestartFile, Smt, Start, WhomFile,
+    ChannelFile, Dma, GuestFile, Idle, ImageFile, ImageKind, ManifestFile, MemoryFile, MemoryTable,
+    PartitionFile, Smt, Start,
 };
 use super::mistake::Kind;
 use super::read::{At, Named, Reader, nearest};
@@ -37,6 +36,8 @@ pub(super) struct Resolved {
     pub partitions: Vec<Partition>,
     /// Channels that can be judged further.
     pub channels: Vec<Channel>,
+    /// The UART on which the host is answered.
+    pub management: Option<Device>,
 }
 
 /// Where names are looked up.
@@ -67,6 +68,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: &Scope, reader: &mut Reader) -
     for name in file.partition.names().chain(file.channel.iter().flat_map(Named::names)) {
         check_name(name, reader);
     }
+    resolved.management = file.management.as_ref().and_then(|name| scope.management(name, reader));
     for (name, partition) in file.partition.tables() {
         let partition = scope.partition(name, partition, &names, reader);
         resolved.partitions.extend(partition);
@@ -98,108 +100,6 @@ fn check_name(name: &At<String>, reader: &mut Reader) {
             message,
             cure(Rule::BadName),
         );
-    }
-}
-
-/// A restart policy with its numbers in bounds.
-fn restart(file: &RestartFile, reader: &mut Reader) -> Restart {
-    let most = MOST_RESTARTS as u32;
-    if !(1..=most).contains(&file.max.value) {
-        let message = format!("{} restarts, at least 1 and at most {most}", file.max.value);
-        reader.wrong_value(file.max.span.clone(), message, "write a number from 1 to 16");
-    }
-    if file.within.value.0 == 0 {
-        let message = "no time in which restarts are counted";
-        reader.wrong_value(file.within.span.clone(), message, "write a time such as \"60 s\"");
-    }
-    let why = |word: &EndWord| match word {
-        EndWord::Crash => Why::Crash,
-        EndWord::Watchdog => Why::Watchdog,
-        EndWord::Off => Why::Off,
-    };
-    Restart {
-        on: file.on.iter().fold(0, |all, word| all | 1 << why(word).number()),
-        max: file.max.value,
-        within: file.within.value.0,
-        backoff: file.backoff.map_or(0, |time| time.0),
-        uptime: file.uptime.map_or(0, |time| time.0),
-        reboots: file.r#else == Some(Else::RebootMachine),
-    }
-}
-
-/// The rows of partitions, all of which must exist.
-fn rows<'a>(names: &'a [At<String>], known: &'a [&str], reader: &mut Reader) -> Vec<usize> {
-    let row = |name: &'a At<String>| {
-        let row = known.iter().position(|known| *known == name.value);
-        if row.is_none() {
-            let message = format!("partition `{}` does not exist", name.value);
-            let cure = nearest(name, known);
-            reader.tell(Kind::UnknownPartition, name.span.clone(), "nobody", message, &cure);
-        }
-        row
-    };
-    names.iter().filter_map(row).collect()
-}
-
-/// Whom a right is over.
-fn whom(file: Option<&WhomFile>, names: &[&str], reader: &mut Reader) -> Set {
-    let mut set = Set::default();
-    match file {
-        Some(WhomFile::All(true)) => set = Set::all(),
-        Some(WhomFile::All(false)) | None => {}
-        Some(WhomFile::These(these)) => {
-            rows(these, names, reader).into_iter().for_each(|row| set.add(row));
-        }
-    }
-    set
-}
-
-/// The rights of a mailbox.
-fn rights(file: &MailboxTable, names: &[&str], reader: &mut Reader) -> Rights {
-    Rights {
-        observe: whom(file.observe.as_ref(), names, reader),
-        console: whom(file.console.as_ref(), names, reader),
-        control: whom(file.control.as_ref(), names, reader),
-    }
-}
-
-/// A watchdog's time in bounds, of a partition that can kick it.
-fn watchdog(file: &PartitionFile, reader: &mut Reader) -> Option<u64> {
-    let time = file.watchdog.as_ref()?.0.as_ref()?;
-    if !(SHORTEST_WATCHDOG_NS..=LONGEST_NS).contains(&time.value.0) {
-        let message = format!("a watchdog of {}, at least 1 ms and at most an hour", time.value);
-        reader.wrong_value(time.span.clone(), message, "write a time such as \"2 s\"");
-    }
-    if file.mailbox.is_none() {
-        let message = "a watchdog is kicked by the mailbox, and this partition has none";
-        let cure = "add `mailbox = {}`: it needs no right to kick its own watchdog";
-        reader.wrong_value(time.span.clone(), message, cure);
-    }
-    Some(time.value.0)
-}
-
-/// Partitions that wait for each other never start.
-fn no_circle(file: &ManifestFile, partitions: &[Partition], reader: &mut Reader) {
-    let depends = |row: usize| partitions.get(row).map_or(&[][..], |one| &one.depends);
-    for (row, partition) in partitions.iter().enumerate() {
-        let (mut seen, mut ask) = (Vec::new(), depends(row).to_vec());
-        while let Some(next) = ask.pop() {
-            if !seen.contains(&next) {
-                seen.push(next);
-                ask.extend(depends(next));
-            }
-        }
-        let written = file.partition.tables().find(|(name, _)| name.value == partition.name);
-        let first = written.and_then(|(_, file)| file.depends.as_ref()?.0.as_ref()?.first());
-        if let (true, Some(first)) = (seen.contains(&row), first) {
-            let message =
-                format!("partition {} waits for itself, so it never starts", partition.name);
-            reader.wrong_value(
-                first.span.clone(),
-                message,
-                "leave out one of those that wait in a circle",
-            );
-        }
     }
 }
 
@@ -388,23 +288,32 @@ impl Scope<'_> {
         names: impl Iterator<Item = &'a At<String>>,
         reader: &mut Reader,
     ) -> Vec<(Device, Span<usize>)> {
-        let mut devices = Vec::new();
-        for name in names {
-            if let Some(device) = self.board.device(name) {
-                devices.push((device.clone(), name.span.clone()));
-            } else {
-                let known: Vec<_> = self.board.devices.iter().map(|device| &device.name).collect();
-                let message = format!("board {} has no device `{}`", self.board.name, name.value);
-                reader.tell(
-                    Kind::UnknownDevice,
-                    name.span.clone(),
-                    "no such device",
-                    message,
-                    &nearest(&name.value, &known),
-                );
-            }
+        names.filter_map(|name| Some((self.device(name, reader)?, name.span.clone()))).collect()
+    }
+
+    fn device(&self, name: &At<String>, reader: &mut Reader) -> Option<Device> {
+        let device = self.board.device(name).cloned();
+        if device.is_none() {
+            let known: Vec<_> = self.board.devices.iter().map(|device| &device.name).collect();
+            let message = format!("board {} has no device `{}`", self.board.name, name.value);
+            let cure = nearest(&name.value, &known);
+            reader.tell(Kind::UnknownDevice, name.span.clone(), "no such device", message, &cure);
         }
-        devices
+        device
+    }
+
+    /// The UART of the host: one device with one interrupt, beside RAM.
+    fn management(&self, name: &At<String>, reader: &mut Reader) -> Option<Device> {
+        let device = self.device(name, reader)?;
+        let on_ram = self.board.ram.iter().any(|ram| ram.overlaps(device.registers));
+        let is_there = device.registers.size.max(device.ports.size) != 0;
+        if device.interrupts.len() != 1 || on_ram || !is_there {
+            let message = format!("device {} is no UART with one interrupt", device.name);
+            let cure = "name the device of a UART: a 16550 on a PC, a PL011 on Arm";
+            reader.wrong_value(name.span.clone(), message, cure);
+            return None;
+        }
+        Some(device)
     }
 
     /// A device that writes memory is confined, or the manifest says that it is not.

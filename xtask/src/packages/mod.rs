@@ -62,6 +62,8 @@ pub const GCC_ARM64: Tool =
 /// The assembler of images for x86 that come from outside.
 pub const GCC_X86: Tool =
     Tool { program: "x86_64-linux-gnu-gcc", package: "gcc-x86-64-linux-gnu", oldest: None };
+/// The C++ compiler of libFuzzer.
+pub const CXX: Tool = Tool { program: "c++", package: "g++", oldest: None };
 /// The device tree compiler, for reading device trees in tests.
 pub const DTC: Tool = Tool { program: "dtc", package: "device-tree-compiler", oldest: None };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Rust's own parts: the targets that `rust-toolchain.toml` names, and the
-//! nightly toolchain that Miri and fuzzing use, pinned by date. Everything else
+//! nightly toolchain that Miri uses, pinned by date. Everything else
 //! builds on stable.
 
 use super::Installer;

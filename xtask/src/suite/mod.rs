@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: every test there is, part by part, with one closing line.
 
+pub mod fuzz;
 pub mod host;
 pub mod scenarios;
 
@@ -28,8 +29,8 @@ Examples:
 /// What can be asked.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run only tests whose name contains this: host/PACKAGE, miri/PACKAGE, scenario/NAME,
-    /// library/NAME, soak/NAME, bench/ROW.
+    /// Run only tests whose name contains this: host/PACKAGE, fuzz/TARGET, miri/PACKAGE,
+    /// scenario/NAME, library/NAME, soak/NAME, bench/ROW.
     #[arg(default_value = "")]
     filter: String,
     /// Write what came of every test into a JUnit file.
@@ -151,6 +152,7 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     }
     let mut parts = Parts::default();
     parts.run("host tests", || host::run(workspace, filter))?;
+    parts.run("fuzz targets", || fuzz::run(workspace, installer, filter))?;
     std::thread::scope(|scope| {
         // Miri keeps one core busy for long, so it runs beside the emulators.
         let miri = scope.spawn(|| host::run_miri(workspace, installer, filter));
@@ -165,8 +167,8 @@ pub fn run(workspace: &Workspace, installer: &Installer, arguments: &Arguments) 
     let Parts { all, times } = parts;
     if all.is_empty() {
         return Err(mistake(format!(
-            "no test has a name with `{filter}`; names are host/PACKAGE, miri/PACKAGE, \
-             bench/EMULATOR/ROW, library/NAME, soak/NAME and scenario/NAME, with NAME a folder in tests/scenarios"
+            "no test has a name with `{filter}`; names are host/PACKAGE, fuzz/TARGET, \
+             miri/PACKAGE, bench/EMULATOR/ROW, library/NAME, soak/NAME and scenario/NAME, with NAME a folder in tests/scenarios"
         )));
     }
     if let Some(file) = &arguments.junit {

@@ -109,6 +109,8 @@ impl<W: Words> Client<W> {
         let slots = self.header.event_slots.get();
         let size = self.header.event_len.get();
         let written = self.words.count(ring::EVENTS_WRITTEN);
+        // What was written before its count is seen after it.
+        self.words.barrier();
         let behind = written.wrapping_sub(self.events);
         if behind > slots {
             self.skip(behind.wrapping_sub(slots));

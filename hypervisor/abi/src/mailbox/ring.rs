@@ -204,6 +204,8 @@ impl Server {
         store(words, place, hidden.as_bytes());
         words.barrier();
         words.set_count(place, self.events);
+        // Who sees the new count finds the event in its place, and does not take it for lost.
+        words.barrier();
         words.set_count(EVENTS_WRITTEN, self.events);
     }
 }

@@ -20,11 +20,6 @@ pub(crate) fn ports(device: &DeviceRecord) -> Range {
     Range::new(device.port.get().into(), device.ports.get().into())
 }
 
-/// A device's interrupts; zero is none.
-pub(crate) fn interrupts(device: &DeviceRecord) -> impl Iterator<Item = u32> {
-    device.interrupts.iter().map(|intid| intid.get()).filter(|intid| *intid != 0)
-}
-
 /// Every device with its partition.
 pub(crate) fn owned<'a>(
     tables: &Tables<'a>,
@@ -149,7 +144,7 @@ pub(super) fn a_port_has_one_owner(tables: &Tables, sink: Sink) {
 /// A device's interrupts are some that the partition shows, and to which a line can be bound.
 pub(super) fn interrupts_are_shown(tables: &Tables, sink: Sink) {
     for (partition, device) in owned(tables) {
-        for intid in interrupts(device).filter(|intid| !shows(tables, &partition, *intid)) {
+        for intid in device.lines().filter(|intid| !shows(tables, &partition, *intid)) {
             let last = partition.record.intids.get().saturating_sub(1);
             let refusal = Refusal::new(Rule::InterruptRange).owner(partition.record.name);
             sink(refusal.what(device.name).numbers(intid.into(), last.into()));
@@ -160,7 +155,7 @@ pub(super) fn interrupts_are_shown(tables: &Tables, sink: Sink) {
 /// An interrupt belongs to one device; the console's and the channels' belong to none.
 pub(super) fn an_interrupt_has_one_owner(tables: &Tables, sink: Sink) {
     for (row, (partition, device)) in owned(tables).enumerate() {
-        for intid in interrupts(device) {
+        for intid in device.lines() {
             let refusal = Refusal::new(Rule::InterruptTaken).owner(partition.record.name);
             let refusal = refusal.what(device.name).numbers(intid.into(), 0);
             if let Some(own) = taken(tables, intid) {
@@ -168,7 +163,7 @@ pub(super) fn an_interrupt_has_one_owner(tables: &Tables, sink: Sink) {
             }
             for (other, earlier) in owned(tables).take(row) {
                 let shared =
-                    earlier.name != device.name && interrupts(earlier).any(|taken| taken == intid);
+                    earlier.name != device.name && earlier.lines().any(|taken| taken == intid);
                 match shared {
                     true if other.index == partition.index => sink(refusal.other(earlier.name)),
                     true => {

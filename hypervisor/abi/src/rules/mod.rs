@@ -14,7 +14,7 @@ mod partitions;
 use crate::bundle::Tables;
 use crate::refusal::Refusal;
 
-pub(crate) use devices::{interrupts, owned, ports};
+pub(crate) use devices::{owned, ports};
 pub use partitions::{OWN_NAME, PARTITIONS};
 
 /// Where a rule tells its breaches.

@@ -12,5 +12,7 @@ mod interleave;
 mod life;
 mod machine;
 mod memory;
+#[cfg(not(miri))]
+mod races;
 mod ring;
 mod serve;

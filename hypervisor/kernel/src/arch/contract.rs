@@ -27,6 +27,7 @@ use crate::run::Next;
 use crate::shared::Shared;
 use crate::statistics::Counters;
 use crate::terminal::Terminal;
+use abi::records::DeviceRecord;
 use core::array::IntoIter;
 use core::fmt::Arguments;
 use core::sync::atomic::AtomicU64;
@@ -52,6 +53,9 @@ mod machine {
     const _: fn() -> usize = cpu_number;
     /// Starts another CPU, which serves that [`Cpu`] for ever. To be called once for each.
     const _: fn(&mut Starter, usize, &'static mut Cpu) -> Result<(), &'static str> = Starter::start;
+    /// The UART of a device that is kept for the host, with its receive interrupt; none if nothing
+    /// answers. To be called before the console is routed.
+    const _: fn(&mut Starter, &DeviceRecord) -> Option<Serial> = Starter::serial;
     /// How to make the CPU with this number exit from its guest.
     const _: fn(u32) -> Kick = Kick::new;
     /// Makes it exit, soon: it acknowledges [`Interrupt::Kick`] after this call. All that this

@@ -15,7 +15,10 @@ fn refusal(change: impl FnOnce(&mut boot::Machine), bundle: Vec<u8>) -> String {
     let mut facts = facts(machine.keep(&bundle), 2);
     change(&mut facts);
     let booted = machine.on(2, || {
-        kernel::console::start(Serial::new());
+        kernel::console::start(
+            Serial::new(kernel::console::Line::Console),
+            kernel::console::Line::Console,
+        );
         boot::boot(facts)
     });
     assert_eq!(booted.err(), Some(Stopped::Machine));
@@ -47,7 +50,10 @@ fn a_machine_of_one_cpu_boots_runs_and_powers_off() {
     let facts = facts(machine.keep(&draft.write()), 1);
     machine.play(0, 0, [Power::SystemReset, Power::SystemOff].map(Exit::Power));
     let booted = machine.on(1, || {
-        kernel::console::start(Serial::new());
+        kernel::console::start(
+            Serial::new(kernel::console::Line::Console),
+            kernel::console::Line::Console,
+        );
         boot::boot(facts)
     });
     assert_eq!(booted.err(), Some(Stopped::Machine));

@@ -47,7 +47,7 @@ fn pause_and_resume(rig: &Rig, partition: usize) {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn a_subscriber_is_told_what_it_wants_of_whom_it_may_see() {
     let rig = machine(watching(&[1]));
     let mut guest = rig.guest(2);
@@ -70,7 +70,7 @@ fn a_subscriber_is_told_what_it_wants_of_whom_it_may_see() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn an_event_interrupts_unless_that_is_masked_and_the_status_says_so_until_it_is_read() {
     let rig = machine(watching(&[1]));
     let mut guest = rig.guest(2);
@@ -109,7 +109,7 @@ fn nobody_is_rung_for_what_it_does_not_want() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_wanted_event_behind_many_unwanted_ones_is_told_without_another_one() {
     let rig = machine(watching(&[0, 1]));
     let mut guest = rig.guest(2);
@@ -133,7 +133,7 @@ fn a_wanted_event_behind_many_unwanted_ones_is_told_without_another_one() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn events_that_nobody_took_in_time_are_counted() {
     let rig = machine(watching(&[1]));
     let mut guest = rig.guest(2);
@@ -160,7 +160,7 @@ fn events_that_nobody_took_in_time_are_counted() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn the_log_is_read_from_any_number_on_and_hides_what_the_asker_may_not_see() {
     let rig = machine(watching(&[1]));
     let mut guest = rig.guest(2);
@@ -196,7 +196,7 @@ fn the_log_is_read_from_any_number_on_and_hides_what_the_asker_may_not_see() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn denied_requests_are_told_at_once_and_then_once_a_second() {
     let rig = machine(Rights::default());
     let mut guest = rig.guest(2);
@@ -231,7 +231,7 @@ fn machine_of_one() -> (Rig, crate::asking::Guest) {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn the_other_side_of_a_channel_is_told_when_one_goes_and_when_it_is_back() {
     let rig = machine(watching(&[0, 1]));
     let mut guest = rig.guest(2);
@@ -253,7 +253,6 @@ fn the_other_side_of_a_channel_is_told_when_one_goes_and_when_it_is_back() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_bell_that_is_rung_faster_than_its_interval_is_told_once_a_second() {
     let rig = machine(watching(&[0]));
     let ring = write(CHANNEL_REGISTERS + DOORBELL, 1_u32 << 16);
@@ -307,7 +306,7 @@ fn vcpu<T: abi::mailbox::answer::Body>(rig: &Rig, vcpu: u16, topic: Topic) -> T 
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn exits_are_counted_by_their_reason_and_a_restart_begins_at_zero() {
     let rig = Rig::pair();
     let before: Counters = vcpu(&rig, 1, Topic::Counters);
@@ -349,7 +348,6 @@ fn exits_are_counted_by_their_reason_and_a_restart_begins_at_zero() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_vcpus_time_is_the_time_that_it_was_on() {
     let rig = Rig::pair();
     let [first, second] = [1, 2].map(|number| {
@@ -373,7 +371,7 @@ fn a_vcpus_time_is_the_time_that_it_was_on() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn to_look_at_a_partition_changes_nothing_of_it() {
     let rig = Rig::pair();
     rig.print(1, b"line\n");
@@ -405,7 +403,7 @@ fn to_look_at_a_partition_changes_nothing_of_it() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn the_story_of_a_life_is_told_to_its_watcher_as_to_the_host() {
     let rig = machine(Rights::all());
     let mut guest = rig.guest(2);

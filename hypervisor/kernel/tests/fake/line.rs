@@ -2,14 +2,15 @@
 //! The host's side of the serial line, which keys and frames share: whatever
 //! comes, keys reach the partition in focus, and whole requests are answered.
 
-use crate::asking::{about, answers, code};
-use crate::rig::{Rig, cases, read};
+use crate::asking::{SECOND, about, answers, code, rows};
+use crate::rig::{Rig, cases, read, text};
 use abi::crc32c::software;
 use abi::mailbox::answer::Answer;
 use abi::mailbox::frame::{Carries, ESCAPE, Input, Receiver, encode, encode_request};
 use abi::mailbox::request::Request;
 use abi::mailbox::state::{State, Step};
 use abi::mailbox::{Code, Message, OWN};
+use abi::records::{DeviceRecord, name};
 use kernel::arch::{Reply, device};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
@@ -45,7 +46,7 @@ fn hello(number: u32) -> Request {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_request_is_answered_between_keys_and_leaves_none_behind() {
     let bytes = [b"ab".to_vec(), framed(&hello(7)), b"cd".to_vec(), framed(&hello(8))].concat();
     let (keys, answers) = come_of(&bytes);
@@ -56,7 +57,7 @@ fn a_request_is_answered_between_keys_and_leaves_none_behind() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn a_request_is_answered_whatever_came_before_it() {
     let befores: [&[u8]; 7] =
         [b"\x1d", b"\x1d:", b"\x1d:AAAA", b"\x1d:AAAA\x1d", b"\x1d:!", b"\x1d\x1d", &[b'A'; 100]];
@@ -68,7 +69,44 @@ fn a_request_is_answered_whatever_came_before_it() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+fn the_host_is_answered_on_a_line_of_its_own_where_nobody_can_type() {
+    let mut draft = rows(&["one", "two"]);
+    draft.management = DeviceRecord {
+        name: name("uart").expect("short"),
+        host: 0x4000.into(),
+        guest: 0x4000.into(),
+        size: 0x1000.into(),
+        interrupts: [7.into(), 0.into(), 0.into(), 0.into()],
+        ..DeviceRecord::default()
+    };
+    let rig = Rig::running(draft);
+    let request = framed(&hello(7));
+    rig.machine.send_in(&[b"keys\r\x1d1".to_vec(), request.clone(), b"\x1d:AA!".to_vec()].concat());
+    rig.settle();
+    let numbers = |console: &str| -> Vec<u32> {
+        answers(console).iter().map(|answer| answer.number.get()).collect()
+    };
+    assert_eq!(numbers(&text(&rig.machine.sent_to_host())), [7]);
+    assert_eq!((rig.console(), typed(&rig, 0), typed(&rig, 1)), (String::new(), vec![], vec![]));
+    // Who sits at the console may ask too, and is answered there.
+    rig.machine.type_in(&framed(&hello(8)));
+    rig.settle();
+    assert_eq!((numbers(&rig.console()), rig.machine.sent_to_host()), (vec![8], vec![]));
+    // More requests than the line has room for: each is answered whole or not at all.
+    rig.machine.set_room(0);
+    rig.machine.send_in(&request.repeat(100));
+    rig.settle();
+    rig.machine.set_room(usize::MAX);
+    for _ in 0..20 {
+        rig.machine.advance(SECOND);
+        rig.settle();
+    }
+    let told = numbers(&text(&rig.machine.sent_to_host()));
+    assert!((2..100).contains(&told.len()) && told.iter().all(|number| *number == 7), "{told:?}");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn what_breaks_a_frame_is_a_key_again() {
     let rig = Rig::pair();
     // An escape key in a frame, and its command; then keys.
@@ -98,7 +136,7 @@ fn a_damaged_request_is_not_answered_and_does_nothing() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn an_answer_or_event_that_comes_in_is_nothing() {
     for carries in [Carries::Answer, Carries::Event] {
         let mut bytes = vec![ESCAPE, b':'];
@@ -109,7 +147,6 @@ fn an_answer_or_event_that_comes_in_is_nothing() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn the_host_has_no_partition_of_its_own_and_no_ring_for_events() {
     let rig = Rig::pair();
     let own = rig.ask(&Request::new(Message::Kill, OWN));
@@ -119,7 +156,7 @@ fn the_host_has_no_partition_of_its_own_and_no_ring_for_events() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn a_flood_of_frames_is_taken_in_pieces() {
     let rig = Rig::pair();
     // While the guest is not entered, a turn is one interrupt.

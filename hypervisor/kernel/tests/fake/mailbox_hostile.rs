@@ -168,7 +168,6 @@ proptest! {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_count_that_cannot_be_is_refused_until_it_is_right_again() {
     let rig = rig();
     let page = rig.page(WILD);
@@ -184,7 +183,7 @@ fn a_count_that_cannot_be_is_refused_until_it_is_right_again() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn a_guest_that_rings_without_end_does_nothing_else() {
     let rig = rig();
     let flood = vec![crate::asking::ring(); 1000];
@@ -202,7 +201,7 @@ fn a_guest_that_rings_without_end_does_nothing_else() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn a_turn_answers_one_request_and_the_guest_runs_in_between() {
     let rig = rig();
     let mut guest = rig.guest(WILD);

@@ -116,7 +116,10 @@ fn a_panics_message_stays_on_its_line() {
 fn a_panic_before_there_are_partitions_ends_the_machine() {
     let machine = kernel::arch::Machine::start();
     let stopped = machine.on(0, || {
-        kernel::console::start(kernel::arch::Serial::new());
+        kernel::console::start(
+            kernel::arch::Serial::new(kernel::console::Line::Console),
+            kernel::console::Line::Console,
+        );
         panicked(format_args!("early"))
     });
     assert_eq!(stopped.err(), Some(Stopped::Machine));

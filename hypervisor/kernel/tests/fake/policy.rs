@@ -53,7 +53,7 @@ fn details(rig: &Rig, partition: usize) -> Partition {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_starts_by_hand_waits_for_it_and_for_it_alone() {
     let mut draft = rows(&["one", "manual"]);
     flag(&mut draft, PartitionFlags::MANUAL);
@@ -71,7 +71,6 @@ fn who_starts_by_hand_waits_for_it_and_for_it_alone() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_machine_whose_running_partitions_have_ended_does_not_wait_for_a_hand() {
     let mut draft = rows(&["one", "manual"]);
     flag(&mut draft, PartitionFlags::MANUAL);
@@ -82,7 +81,6 @@ fn a_machine_whose_running_partitions_have_ended_does_not_wait_for_a_hand() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_chain_starts_in_its_order_whatever_the_rows() {
     // The last row is the first of the chain.
     let mut draft = rows(&["third", "second", "first"]);
@@ -102,7 +100,7 @@ fn a_chain_starts_in_its_order_whatever_the_rows() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_depends_on_two_starts_when_both_run() {
     let mut draft = rows(&["one", "two", "both"]);
     draft.partitions[2].depends = set(&[0, 1]);
@@ -119,7 +117,7 @@ fn who_depends_on_two_starts_when_both_run() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_depends_on_one_that_starts_by_hand_follows_it() {
     let mut draft = rows(&["other", "follower", "manual"]);
     draft.partitions[1].depends = set(&[2]);
@@ -136,7 +134,7 @@ fn who_depends_on_one_that_starts_by_hand_follows_it() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_is_paused_when_the_last_one_starts_is_followed_when_it_is_resumed() {
     let mut draft = rows(&["one", "follower", "manual"]);
     draft.partitions[1].depends = set(&[0, 2]);
@@ -150,7 +148,7 @@ fn who_is_paused_when_the_last_one_starts_is_followed_when_it_is_resumed() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_was_killed_while_it_waited_follows_nobody_and_ends_no_machine() {
     for message in [Message::Kill, Message::Stop] {
         let mut draft = rows(&["other", "follower", "manual"]);
@@ -168,7 +166,7 @@ fn who_was_killed_while_it_waited_follows_nobody_and_ends_no_machine() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_ends_soon_after_its_start_waits_for_the_shortest_time_between_starts() {
     let mut draft = pair(9, SECOND);
     draft.partitions[0].restart_uptime_ns = (5 * SECOND).into();
@@ -190,7 +188,7 @@ fn who_ends_soon_after_its_start_waits_for_the_shortest_time_between_starts() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn details_tell_what_the_policy_has_left_and_why_it_ended() {
     let rig = Rig::running(pair(2, SECOND));
     assert_eq!(details(&rig, 0).restarts_left.get(), 2);
@@ -209,7 +207,7 @@ fn details_tell_what_the_policy_has_left_and_why_it_ended() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn who_is_given_up_is_told_of_and_a_hand_starts_it_all_the_same() {
     let rig = Rig::running(pair(1, SECOND));
     crash(&rig);
@@ -224,7 +222,6 @@ fn who_is_given_up_is_told_of_and_a_hand_starts_it_all_the_same() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_machine_is_reset_when_the_partition_that_it_needs_is_given_up() {
     let mut draft = pair(1, SECOND);
     let record = &mut draft.partitions[0];
@@ -245,7 +242,7 @@ fn a_machine_is_reset_when_the_partition_that_it_needs_is_given_up() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn whoever_is_killed_in_backoff_stays_off_and_with_the_last_one_the_machine_ends() {
     for message in [Message::Kill, Message::Stop] {
         let rig = Rig::running(pair(3, SECOND));
@@ -269,7 +266,7 @@ fn whoever_is_killed_in_backoff_stays_off_and_with_the_last_one_the_machine_ends
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn the_last_partition_that_is_killed_ends_the_machine_after_its_answer() {
     let rig = Rig::running(rows(&["solo"]));
     rig.type_request(&about(Message::Kill, 0));
@@ -280,7 +277,6 @@ fn the_last_partition_that_is_killed_ends_the_machine_after_its_answer() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_restart_that_was_asked_for_happens_at_once_from_every_state_of_rest() {
     let rig = Rig::running(pair(1, 10 * SECOND));
     for (round, prepare) in [(1, None), (2, Some(Message::Pause)), (4, Some(Message::Kill))] {
@@ -304,7 +300,7 @@ fn a_restart_that_was_asked_for_happens_at_once_from_every_state_of_rest() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_guest_that_is_asked_to_stop_is_told_and_may_obey_either_way() {
     for obeys in [Power::SystemOff, Power::SystemReset] {
         let mut draft = rows(&["solo", "other"]);
@@ -333,7 +329,6 @@ fn a_guest_that_is_asked_to_stop_is_told_and_may_obey_either_way() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_guest_that_does_not_stop_in_time_is_killed() {
     let rig = Rig::running(pair(9, SECOND));
     assert_eq!(rig.ask(&about(Message::Stop, 0).first(5 * SECOND)).outcome(), Ok(()));
@@ -348,7 +343,7 @@ fn a_guest_that_does_not_stop_in_time_is_killed() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_stop_without_patience_kills_at_once() {
     let rig = Rig::running(pair(9, SECOND));
     rig.order(Message::Stop, 0);
@@ -357,7 +352,6 @@ fn a_stop_without_patience_kills_at_once() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_paused_partition_runs_not_and_goes_on_where_it_was() {
     let rig = Rig::pair();
     for vcpu in 0..3 {
@@ -381,7 +375,7 @@ fn a_paused_partition_runs_not_and_goes_on_where_it_was() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_vcpu_that_is_started_while_its_partition_is_paused_waits_too() {
     let mut draft = draft();
     add(&mut draft, "two", &[0, 1], SMALL);
@@ -398,7 +392,6 @@ fn a_vcpu_that_is_started_while_its_partition_is_paused_waits_too() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_paused_partition_can_be_killed_and_restarted() {
     let rig = Rig::pair();
     rig.order(Message::Pause, 0);
@@ -418,7 +411,7 @@ fn watched(max: u32) -> Rig {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_guest_that_does_not_kick_its_watchdog_fails_and_one_that_does_lives() {
     let rig = watched(1);
     let mut guest = rig.guest(0);
@@ -449,7 +442,6 @@ fn a_guest_that_does_not_kick_its_watchdog_fails_and_one_that_does_lives() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
 fn a_pause_stops_the_watchdogs_clock() {
     let rig = watched(1);
     pass(&rig, SECOND);
@@ -464,7 +456,7 @@ fn a_pause_stops_the_watchdogs_clock() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_watchdog_is_shortened_never_lengthened_and_given_back() {
     let rig = watched(1);
     let arm = |time| rig.ask(&about(Message::WatchdogArm, 0).first(time)).outcome();
@@ -484,7 +476,7 @@ fn a_watchdog_is_shortened_never_lengthened_and_given_back() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_watchdog_fires_though_every_vcpu_is_busy() {
     let rig = watched(1);
     rig.machine.play(0, 0, vec![read(device::SCRATCH); 100]);
@@ -494,7 +486,7 @@ fn a_watchdog_fires_though_every_vcpu_is_busy() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn what_a_guest_wrote_is_read_from_any_byte_on_and_lost_bytes_are_told() {
     let rig = Rig::pair();
     rig.print(1, b"hello\nworld");
@@ -529,7 +521,7 @@ fn what_a_guest_wrote_is_read_from_any_byte_on_and_lost_bytes_are_told() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn what_is_written_to_a_console_is_typed_there_as_far_as_there_is_room() {
     let rig = Rig::pair();
     let data = [b'k'; DATA_LEN];
@@ -556,7 +548,7 @@ fn what_is_written_to_a_console_is_typed_there_as_far_as_there_is_room() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn one_vcpu_is_told_to_dump_itself() {
     let rig = Rig::pair();
     let _ = [0, 1, 2].map(|vcpu| rig.machine.replies(0, vcpu));
@@ -574,7 +566,7 @@ fn one_vcpu_is_told_to_dump_itself() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn whom_a_panic_ended_is_not_started_by_anybody() {
     let rig = Rig::pair();
     let stopped = rig.machine.on(1, || kernel::boot::panicked(format_args!("a bug")));
@@ -594,7 +586,7 @@ fn whom_a_panic_ended_is_not_started_by_anybody() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn the_story_of_a_crash_is_told_in_its_order() {
     let rig = Rig::running(pair(1, SECOND));
     rig.play(0, 0, &[Exit::Fault(GuestFault::Stop(kernel::fault::Why::SystemError))]);

@@ -61,7 +61,7 @@ fn boot_number(rig: &Rig) -> u32 {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes about a minute there")]
 fn a_crash_leaves_a_record_of_what_happened_and_of_the_last_words() {
     let rig = Rig::running(rows(&["one", "two"]));
     rig.print(0, b"all is well\nKernel panic - \x1b[0m\xff");
@@ -86,7 +86,7 @@ fn a_crash_leaves_a_record_of_what_happened_and_of_the_last_words() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_watchdog_leaves_a_record_too() {
     let mut draft = rows(&["one", "two"]);
     draft.partitions[0].watchdog_ns = SECOND.into();
@@ -98,7 +98,7 @@ fn a_watchdog_leaves_a_record_too() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn records_are_told_after_a_reset_once_and_read_as_those_before() {
     let rig = Rig::running(rows(&["one", "two"]));
     assert_eq!(boot_number(&rig), 1);
@@ -128,7 +128,7 @@ fn records_are_told_after_a_reset_once_and_read_as_those_before() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_record_is_not_taken_for_that_of_another_partition_in_its_row() {
     let rig = Rig::running(rows(&["one", "two"]));
     fail(&rig, 0, Why::SystemError);
@@ -140,7 +140,7 @@ fn a_record_is_not_taken_for_that_of_another_partition_in_its_row() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_machine_without_kept_memory_runs_and_keeps_nothing() {
     let rig = Rig::boot_again(rows(&["one", "two"]), &[]);
     rig.settle();
@@ -297,7 +297,7 @@ proptest! {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "new, and too slow there so far; it runs on the host")]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn a_panic_with_the_records_lock_held_is_told_and_leaves_no_record() {
     let rig = Rig::running(rows(&["one", "two"]));
     core::mem::forget(rig.machine.shared.records.lock());

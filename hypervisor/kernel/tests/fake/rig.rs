@@ -117,7 +117,10 @@ impl Rig {
         let facts = facts(machine.keep(&draft.write()), cpus);
         machine.leave_at_wait(cpus);
         let booted = machine.on(cpus, || {
-            kernel::console::start(Serial::new());
+            kernel::console::start(
+                Serial::new(kernel::console::Line::Console),
+                kernel::console::Line::Console,
+            );
             boot::boot(facts)
         });
         assert_eq!(booted.err(), Some(Stopped::Waiting), "{}", text(&machine.sent()));

@@ -83,7 +83,7 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let machine = Machine::start();
-        console::start(Serial::new());
+        console::start(Serial::new(kernel::console::Line::Console), kernel::console::Line::Console);
         Self { machine, terminals: [Terminal::new(), Terminal::new()] }
     }
 

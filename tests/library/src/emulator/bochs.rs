@@ -45,7 +45,7 @@ pub fn launch(emulator: &Emulator, disk: &Path, options: &Options) -> Result<Lau
         .with_context(|| folder.display().to_string())?;
     let mut command = Command::new(&emulator.program);
     command.args(["-q", "-unlock", "-f"]).arg(configuration).arg("-rc").arg(debugger);
-    Ok(Launch { command, console: Console::Socket(listener) })
+    Ok(Launch { command, console: Console::Socket(listener), host: None })
 }
 
 /// What the configuration says of one machine.

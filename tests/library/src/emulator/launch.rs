@@ -11,6 +11,8 @@ pub struct Launch {
     pub command: Command,
     /// Its console.
     pub console: Console,
+    /// The socket to which it connects the host's own UART, if it has one.
+    pub host: Option<TcpListener>,
 }
 
 /// Where a machine's serial line comes out.
@@ -24,6 +26,6 @@ pub enum Console {
 
 impl From<Command> for Launch {
     fn from(command: Command) -> Self {
-        Self { command, console: Console::Standard }
+        Self { command, console: Console::Standard, host: None }
     }
 }

@@ -9,6 +9,7 @@ use super::launch::{Console, Launch};
 use super::switchboard::News;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -24,6 +25,8 @@ const CONNECTED: Duration = Duration::from_secs(30);
 pub enum Event {
     /// The machine wrote to its console.
     Output(Vec<u8>),
+    /// The machine wrote to the host's own UART.
+    Host(Vec<u8>),
     /// The console is closed: the emulator ended.
     Ended,
     /// The user typed.
@@ -39,6 +42,7 @@ pub enum Event {
 pub struct Machine {
     child: Child,
     console: Sender<Vec<u8>>,
+    host: Option<Sender<Vec<u8>>>,
     events: Receiver<Event>,
     sender: Sender<Event>,
     complaints: Option<JoinHandle<String>>,
@@ -59,8 +63,12 @@ impl Machine {
             .spawn()
             .with_context(|| format!("starting `{}`", shown(emulator)))?;
         let (sender, events) = channel();
-        let (output, input) = match ends(&mut child, &launch.console) {
-            Ok(ends) => ends,
+        let attached = ends(&mut child, &launch.console).and_then(|console| {
+            let host = launch.host.as_ref().map(|listener| connected(&mut child, listener));
+            Ok((console, host.transpose()?))
+        });
+        let ((output, input), host) = match attached {
+            Ok(attached) => attached,
             Err(why) => {
                 // It has no console, so nobody could end it.
                 let _ = child.kill();
@@ -69,7 +77,19 @@ impl Machine {
             }
         };
         let told = sender.clone();
-        std::thread::spawn(move || forward(output, &told, Event::Output, Some(Event::Ended)));
+        let host = host.map(|(output, input)| {
+            let reader = std::thread::spawn(move || forward(output, &told, Event::Host));
+            (reader, typist(input))
+        });
+        let (reader, host) = host.unzip();
+        let told = sender.clone();
+        std::thread::spawn(move || {
+            forward(output, &told, Event::Output);
+            // What came to the host before the emulator ended is told before its end.
+            let _ = reader.map(JoinHandle::join);
+            // Nobody listens to a machine that was dropped.
+            let _ = told.send(Event::Ended);
+        });
         let complaints = child.stderr.take().map(|mut pipe| {
             std::thread::spawn(move || {
                 let mut said = Vec::new();
@@ -78,17 +98,8 @@ impl Machine {
                 String::from_utf8_lossy(&said).into_owned()
             })
         });
-        let (console, typed) = channel::<Vec<u8>>();
-        let mut input = input;
-        // A thread of its own: a machine that does not read must not stop this one.
-        std::thread::spawn(move || {
-            for bytes in typed {
-                if input.write_all(&bytes).and_then(|()| input.flush()).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self { child, console, events, sender, complaints })
+        let console = typist(input);
+        Ok(Self { child, console, host, events, sender, complaints })
     }
 
     /// Where other sources of events send theirs.
@@ -109,6 +120,12 @@ impl Machine {
     pub fn send(&self, bytes: &[u8]) {
         // An emulator that has ended takes nothing.
         let _ = self.console.send(bytes.to_vec());
+    }
+
+    /// Sends a request of the host, on its own UART if the machine has one.
+    pub fn ask(&self, frame: &[u8]) {
+        // An emulator that has ended takes nothing.
+        let _ = self.host.as_ref().unwrap_or(&self.console).send(frame.to_vec());
     }
 
     /// Asks the emulator to end in order, so that its plugins report.
@@ -145,14 +162,18 @@ type Ends = (Box<dyn Read + Send>, Box<dyn Write + Send>);
 
 /// Both ends of the console of an emulator that was started.
 fn ends(child: &mut Child, console: &Console) -> Result<Ends> {
-    let listener = match console {
+    match console {
         Console::Standard => {
             let output = child.stdout.take().context("the emulator has no standard output")?;
             let input = child.stdin.take().context("the emulator has no standard input")?;
-            return Ok((Box::new(output), Box::new(input)));
+            Ok((Box::new(output), Box::new(input)))
         }
-        Console::Socket(listener) => listener,
-    };
+        Console::Socket(listener) => connected(child, listener),
+    }
+}
+
+/// Both ends of the socket that an emulator connects.
+fn connected(child: &mut Child, listener: &TcpListener) -> Result<Ends> {
     listener.set_nonblocking(true).context("the console's socket")?;
     let limit = Instant::now() + CONNECTED;
     loop {
@@ -175,6 +196,19 @@ fn ends(child: &mut Child, console: &Console) -> Result<Ends> {
     }
 }
 
+/// A thread that types: a machine that does not read must not stop this one.
+fn typist(mut input: Box<dyn Write + Send>) -> Sender<Vec<u8>> {
+    let (sender, typed) = channel::<Vec<u8>>();
+    std::thread::spawn(move || {
+        for bytes in typed {
+            if input.write_all(&bytes).and_then(|()| input.flush()).is_err() {
+                break;
+            }
+        }
+    });
+    sender
+}
+
 /// The command under `setpriv`, which every Debian has.
 fn guarded(emulator: &Command) -> Command {
     let mut command = match which("setpriv") {
@@ -190,21 +224,12 @@ fn guarded(emulator: &Command) -> Command {
 }
 
 /// Sends a pipe's blocks as events until it closes or nobody listens.
-pub fn forward(
-    mut pipe: impl Read,
-    sender: &Sender<Event>,
-    event: fn(Vec<u8>) -> Event,
-    last: Option<Event>,
-) {
+pub fn forward(mut pipe: impl Read, sender: &Sender<Event>, event: fn(Vec<u8>) -> Event) {
     let mut block = [0; BLOCK];
     while let Ok(read @ 1..) = pipe.read(&mut block) {
         if sender.send(event(block[..read].to_vec())).is_err() {
             return;
         }
-    }
-    if let Some(last) = last {
-        // Nobody listens to a machine that was dropped.
-        let _ = sender.send(last);
     }
 }
 

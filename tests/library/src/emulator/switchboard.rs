@@ -3,6 +3,7 @@
 //! and alone, whatever a program sent; what the machine answers, all hear, and each
 //! knows its own by the number.
 
+use super::frames::Parted;
 use super::machine::Event;
 use abi::crc32c::software;
 use abi::mailbox::frame::{Carries, Input, Receiver, encode_request};
@@ -67,6 +68,11 @@ impl Switchboard {
         let mut bytes = Vec::new();
         encode_request(&payload, software, &mut |byte| bytes.push(byte));
         Some(bytes)
+    }
+
+    /// Tells everybody the frames of a line that has nothing else to tell.
+    pub fn pass_on(&mut self, parted: Parted) {
+        parted.frames.iter().for_each(|(carries, line)| self.tell(*carries, line));
     }
 
     /// Tells everybody a frame, without those who do not listen.

@@ -6,14 +6,18 @@ use super::bochs;
 use super::launch::Launch;
 use super::way::Boot;
 use crate::mistake::mistake;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::mem::take;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 /// The word in an argument that stands for the flash image's path.
 const FILE: &str = "{file}";
+/// The word in an argument that stands for the socket to which the host's UART is connected.
+const LINE: &str = "{line}";
 /// The word in a scenario's argument that stands for the folder of the flash image, where
 /// what the scenario assembled is too.
 const FOLDER: &str = "{folder}";
@@ -31,7 +35,7 @@ pub enum Kind {
 
 /// `[emulator.NAME]` in a `board.toml`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Emulator {
     /// What it is.
     #[serde(default)]
@@ -42,6 +46,12 @@ pub struct Emulator {
     /// on standard input and output; for Bochs more lines of its configuration.
     #[serde(default)]
     pub arguments: Vec<String>,
+    /// More of them if the manifest names a UART for the host, which `{line}` connects.
+    #[serde(default)]
+    pub management: Vec<String>,
+    /// More of them if it names none.
+    #[serde(default)]
+    pub no_management: Vec<String>,
     /// CPU model.
     pub cpu: String,
     /// CPUs.
@@ -94,8 +104,22 @@ impl Emulator {
         self.way(self.boot.contains_key(&Boot::Kernel).then_some(Boot::Kernel))
     }
 
+    /// The host has a UART of its own, or none, from now.
+    pub fn choose_line(&mut self, managed: bool) {
+        let (with, without) = (take(&mut self.management), take(&mut self.no_management));
+        self.arguments.extend(if managed { with } else { without });
+    }
+
     /// What starts the machine that boots a file.
     pub fn launch(&self, image: &Path, options: &Options) -> Result<Launch> {
+        if self.arguments.iter().any(|argument| argument.contains(LINE)) {
+            let host =
+                TcpListener::bind(("127.0.0.1", 0)).context("a socket for the host's line")?;
+            let address = host.local_addr().context("the socket's port")?.to_string();
+            let arguments = self.arguments.iter().map(|one| one.replace(LINE, &address)).collect();
+            let connected = Self { arguments, ..self.clone() };
+            return Ok(Launch { host: Some(host), ..connected.launch(image, options)? });
+        }
         match self.kind {
             Kind::Qemu => Ok(self.command(image, options).into()),
             Kind::Bochs => bochs::launch(self, image, options),

@@ -65,6 +65,13 @@ struct Pointer {
     base: u64,
 }
 
+/// Takes the I/O APIC for the interrupt table, and needs it.
+pub(super) fn lose() -> ! {
+    let pointer = Pointer { limit: 0xfff, base: abi::platform::pc::IO_APIC };
+    // SAFETY: no exception is handled any more, so nothing of Rust runs behind this.
+    unsafe { asm!("lidt [{}]", "ud2", in(reg) &raw const pointer, options(noreturn)) }
+}
+
 /// Fills the tables; CPU 0, once.
 pub(super) fn init() {
     // SAFETY: CPU 0 is alone, and no reference to a table exists.

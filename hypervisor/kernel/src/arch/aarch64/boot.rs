@@ -7,22 +7,24 @@ use super::map::{self, Map};
 use super::mmio::Frame;
 use super::serial::Serial;
 use super::sysreg::{self, isb, msr};
-use super::{CONSOLE_INTID, Local, NAMES, WINDOWS, features, gic};
+use super::{Local, NAMES, WINDOWS, features, gic};
 use crate::boot::{self, Machine};
-use crate::console;
+use crate::console::{self, Line};
 use crate::cpu::Cpu;
 use crate::memory::Heap;
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use abi::bundle::label;
 use abi::placement::Reserved;
 use abi::range::Range;
+use abi::records::DeviceRecord;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use paging::{HostPhys, Kind, PAGE, Rights};
 
 mod tree;
 
-use tree::Found;
+use tree::{Found, Uart};
 
 /// Pages of each stack.
 const STACK_PAGES: usize = 8;
@@ -103,6 +105,7 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
 
     let tree_bytes = map_tree(&mut map, tree)?;
     let found = tree::read(tree_bytes)?;
+    let console = found.console();
     start_devices(&mut map, &found, uart)?;
     // SAFETY: the bundle was mapped, for reading, above; nothing writes to it.
     let bundle_bytes =
@@ -125,11 +128,11 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
     let frames = [
         ("interrupt ctrl", found.distributor),
         ("interrupt ctrl", found.redistributors),
-        ("console", found.uart),
+        ("console", console.registers),
     ];
     let frames = frames.map(|(owner, range)| Reserved::new(owner, range.start, range.size));
-    CONSOLE_INTID.store(found.uart_intid, Ordering::Relaxed);
-    let interrupts = alloc::vec![(label("console"), found.uart_intid)];
+    gic::add_console(Line::Console, console.intid);
+    let interrupts = alloc::vec![(label("console"), console.intid)];
     let ram = found.ram;
     Ok(Machine {
         cpus: names.len(),
@@ -141,7 +144,7 @@ fn gather(record: &Record, file: u64, tree: u64, home: u64) -> Result<Machine, &
         ports: alloc::vec::Vec::new(),
         cores: alloc::vec::Vec::new(),
         bundle: bundle_bytes,
-        starter: Starter(map),
+        starter: Starter(map, found.uarts),
     })
 }
 
@@ -173,15 +176,16 @@ fn frame(map: &mut Map, range: Range) -> Option<Frame> {
 fn start_console(uart: Option<Frame>) {
     // SAFETY: the firmware has handed the machine over; nobody else drives its console.
     if let Some(serial) = uart.and_then(|frame| unsafe { Serial::new(frame) }) {
-        console::start(serial);
+        console::start(serial, Line::Console);
     }
 }
 
 /// Maps the interrupt controller and the console, and starts them. `early` is
 /// the board's UART, which is mapped and serves already.
 fn start_devices(map: &mut Map, found: &Found, early: Range) -> Result<(), &'static str> {
-    if found.uart.start != early.start {
-        start_console(frame(map, found.uart));
+    let console = found.console().registers;
+    if console.start != early.start {
+        start_console(frame(map, console));
     }
     if !console::is_started() {
         return Err("no PL011 for the console");
@@ -223,11 +227,21 @@ fn set_vectors() {
     isb();
 }
 
-/// The map, for starting other CPUs.
+/// The map, for starting other CPUs, and the UARTs that there are.
 #[derive(Debug)]
-pub struct Starter(Map);
+pub struct Starter(Map, Vec<Uart<'static>>);
 
 impl Starter {
+    /// The UART of a device that is nobody's, with its interrupt; none if the device tree has none there.
+    pub fn serial(&mut self, device: &DeviceRecord) -> Option<Serial> {
+        let is_it = |uart: &&Uart| uart.registers.start == device.host.get();
+        let frame = frame(&mut self.0, self.1.iter().find(is_it)?.registers)?;
+        // SAFETY: no partition is granted the registers (`boot::keep`), and nobody else was asked for it.
+        let serial = unsafe { Serial::new(frame) };
+        device.lines().for_each(|intid| gic::add_console(Line::Host, intid));
+        serial
+    }
+
     /// Starts CPU `number`, which will serve `cpu`.
     ///
     /// # Errors

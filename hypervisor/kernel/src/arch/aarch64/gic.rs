@@ -8,6 +8,8 @@
 
 use super::mmio::Frame;
 use super::sysreg::{isb, mrs, msr};
+use crate::MAILBOX;
+use crate::console::Line;
 use crate::interrupt::Interrupt;
 use aarch64_cpu::registers::{
     ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP0R1_EL2, ICH_AP0R2_EL2, ICH_AP0R3_EL2, ICH_AP1R0_EL2,
@@ -52,8 +54,8 @@ struct Gic {
 
 static GIC: Once<Gic> = Once::new();
 
-/// INTID of the console's UART; zero is none.
-static CONSOLE: AtomicU32 = AtomicU32::new(0);
+/// INTIDs of the console's UART and, with a mailbox, of the host's own; zero is none.
+static CONSOLES: [AtomicU32; 1 + MAILBOX as usize] = [const { AtomicU32::new(0) }; _];
 
 /// Takes the frames and brings the distributor into a known state: all lines off.
 pub(super) fn start(distributor: Frame, redistributors: Frame) {
@@ -177,7 +179,7 @@ fn sort(intid: u32) -> Interrupt {
         return Interrupt::None;
     }
     drop_priority(intid);
-    let console = intid == CONSOLE.load(Ordering::Relaxed);
+    let console = consoles().any(|known| known == intid);
     if intid > 31 && !console || intid < 32 && GUEST_PPIS & 1 << (intid & 31) != 0 {
         return Interrupt::Guest(intid);
     }
@@ -193,10 +195,20 @@ fn sort(intid: u32) -> Interrupt {
     }
 }
 
+/// A UART has this interrupt.
+pub(super) fn add_console(line: Line, intid: u32) {
+    if let Some(place) = CONSOLES.get(line as usize) {
+        place.store(intid, Ordering::Relaxed);
+    }
+}
+
+fn consoles() -> impl Iterator<Item = u32> {
+    CONSOLES.iter().map(|known| known.load(Ordering::Relaxed)).filter(|intid| *intid != 0)
+}
+
 /// Interrupts the CPU with this MPIDR when something is typed.
-pub(super) fn route_console(intid: u32, mpidr: u64) {
-    CONSOLE.store(intid, Ordering::Relaxed);
-    connect(core::iter::once(intid), mpidr);
+pub(super) fn route_console(mpidr: u64) {
+    connect(consoles(), mpidr);
 }
 
 /// Ends an interrupt whose priority was dropped.

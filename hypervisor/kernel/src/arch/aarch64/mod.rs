@@ -38,7 +38,7 @@ pub use abi::platform::virt::PLATFORM;
 
 use crate::shared::Shared;
 use aarch64_cpu::registers::{CNTHP_CTL_EL2, Writeable};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use paging::HostPhys;
 use spin::{Mutex, Once};
 use sysreg::mrs;
@@ -57,8 +57,6 @@ pub(crate) struct Local {
 static NAMES: Once<&'static [u64]> = Once::new();
 /// Physical address of the table of windows.
 static WINDOWS: AtomicU64 = AtomicU64::new(0);
-/// INTID of the console's UART.
-static CONSOLE_INTID: AtomicU32 = AtomicU32::new(0);
 
 /// What the CPUs of this machine share.
 static SHARED: Shared = Shared::new();
@@ -90,7 +88,7 @@ fn mpidr_of(cpu: u32) -> u64 {
 
 /// Interrupts this CPU when something is typed.
 pub fn route_console(cpu: u32) {
-    gic::route_console(CONSOLE_INTID.load(Ordering::Relaxed), mpidr_of(cpu));
+    gic::route_console(mpidr_of(cpu));
 }
 
 /// Waits until an interrupt is pending on this CPU.

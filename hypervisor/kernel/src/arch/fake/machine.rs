@@ -13,10 +13,13 @@ use super::std::collections::{BTreeMap, VecDeque};
 use super::std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::std::sync::{Mutex, PoisonError};
 use super::std::thread_local;
+use crate::arch::fake::serial::Serial;
+use crate::console::Line;
 use crate::cpu::Cpu;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::shared::Shared;
+use abi::records::DeviceRecord;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
@@ -46,8 +49,10 @@ pub(super) struct State {
     pub(super) off: bool,
     pub(super) console_cpu: usize,
     pub(super) room: usize,
-    pub(super) sent: Vec<u8>,
-    pub(super) typed: VecDeque<u8>,
+    /// Bytes that left the console's UART and the host's own.
+    pub(super) sent: [Vec<u8>; 2],
+    /// Bytes that wait there.
+    pub(super) typed: [VecDeque<u8>; 2],
     pub(super) masked: bool,
     pub(super) pages: Pages,
     pub(super) tables: Store,
@@ -73,14 +78,18 @@ impl State {
         &mut self.cpus[cpu]
     }
 
+    fn is_typed(&self) -> bool {
+        self.typed.iter().any(|bytes| !bytes.is_empty())
+    }
+
     pub(super) fn is_pending(&mut self, cpu: usize) -> bool {
-        let (now, typed) = (self.now, !self.typed.is_empty() && cpu == self.console_cpu);
+        let (now, typed) = (self.now, self.is_typed() && cpu == self.console_cpu);
         let this = self.cpu(cpu);
         typed || !this.pending.is_empty() || this.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     pub(super) fn acknowledge(&mut self, cpu: usize) -> Interrupt {
-        if !self.typed.is_empty() && cpu == self.console_cpu {
+        if self.is_typed() && cpu == self.console_cpu {
             return Interrupt::Console;
         }
         let now = self.now;
@@ -157,8 +166,8 @@ impl Machine {
             off: false,
             console_cpu: 0,
             room: usize::MAX,
-            sent: Vec::new(),
-            typed: VecDeque::new(),
+            sent: Default::default(),
+            typed: Default::default(),
             masked: false,
             pages: Pages::default(),
             tables: Store::default(),
@@ -319,11 +328,20 @@ impl Machine {
         });
     }
 
-    /// Somebody types.
+    /// Somebody types at the console.
     pub fn type_in(&self, bytes: &[u8]) {
-        self.with(|state| {
-            state.typed.extend(bytes);
-        });
+        self.with(|state| state.typed[Line::Console as usize].extend(bytes));
+    }
+
+    /// The host sends on its own line.
+    pub fn send_in(&self, bytes: &[u8]) {
+        self.with(|state| state.typed[Line::Host as usize].extend(bytes));
+    }
+
+    /// What the host's own line has brought it since the last call.
+    #[must_use]
+    pub fn sent_to_host(&self) -> Vec<u8> {
+        self.with(|state| core::mem::take(&mut state.sent[Line::Host as usize]))
     }
 
     /// The UART takes this many bytes, and then no more.
@@ -331,10 +349,10 @@ impl Machine {
         self.with(|state| state.room = bytes);
     }
 
-    /// What the UART has sent since the last call.
+    /// What the console's UART has sent since the last call.
     #[must_use]
     pub fn sent(&self) -> Vec<u8> {
-        self.with(|state| core::mem::take(&mut state.sent))
+        self.with(|state| core::mem::take(&mut state.sent[Line::Console as usize]))
     }
 
     /// What the kernel did to the machine since the last call.
@@ -367,6 +385,11 @@ impl Starter {
     #[must_use]
     pub fn new() -> Self {
         Self(())
+    }
+
+    /// The host's own UART, whatever the device.
+    pub fn serial(&mut self, _device: &DeviceRecord) -> Option<Serial> {
+        Some(Serial::new(Line::Host))
     }
 
     /// Starts CPU `number`, which will serve `cpu`.

@@ -2,16 +2,17 @@
 //! A UART whose output a test reads, and whose input it types.
 
 use super::machine::Machine;
+use crate::console::Line;
 
 /// The physical UART of this thread's machine.
 #[derive(Debug)]
-pub struct Serial(());
+pub struct Serial(Line);
 
 impl Serial {
-    /// The machine's UART. A second one would be the same one.
+    /// One of the machine's UARTs. A second one would be the same one.
     #[must_use]
-    pub fn new() -> Self {
-        Self(())
+    pub fn new(line: Line) -> Self {
+        Self(line)
     }
 
     /// Sends a byte; false if there is no room.
@@ -20,7 +21,7 @@ impl Serial {
             let room = state.room > 0;
             if room {
                 state.room -= 1;
-                state.sent.push(byte);
+                state.sent[self.0 as usize].push(byte);
             }
             room
         })
@@ -34,12 +35,6 @@ impl Serial {
 
     /// Takes a received byte.
     pub fn receive(&mut self) -> Option<u8> {
-        Machine::current().with(|state| state.typed.pop_front())
-    }
-}
-
-impl Default for Serial {
-    fn default() -> Self {
-        Self::new()
+        Machine::current().with(|state| state.typed[self.0 as usize].pop_front())
     }
 }

@@ -14,6 +14,7 @@ use super::sysreg::{APIC_BASE, TSC_DEADLINE, cpuid, outb, rdmsr, take_interrupts
 use super::tables::{FIRST_VECTOR, SPURIOUS_VECTOR};
 use super::{Local, apic_id_of, has_arrived, local};
 use crate::acpi::{Facts, Override};
+use crate::console::Line;
 use crate::interrupt::Interrupt;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -79,8 +80,8 @@ static IO: Once<IoApics> = Once::new();
 static TIMER_RATE: AtomicU64 = AtomicU64::new(0);
 /// Lines that are not as on an ISA bus.
 static OVERRIDES: Once<Vec<Override>> = Once::new();
-/// GSI of the console's UART.
-static CONSOLE_LINE: AtomicU32 = AtomicU32::new(0);
+/// GSIs of the console's UART and of the host's own; zero is none.
+static CONSOLES: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 impl Driver {
     #[inline(always)]
@@ -131,7 +132,7 @@ pub(super) fn start(frame: Option<Frame>, io: IoApics, facts: &Facts, console: u
     DRIVER.call_once(|| Driver { frame, deadline });
     IO.call_once(|| io);
     OVERRIDES.call_once(|| facts.overrides.clone());
-    CONSOLE_LINE.store(console, Ordering::Relaxed);
+    add_console(Line::Console, console);
     silence_legacy();
 }
 
@@ -381,10 +382,17 @@ fn trigger(line: u32) -> Trigger {
     Trigger::from_acpi(flags)
 }
 
+/// A UART has this line.
+pub(super) fn add_console(line: Line, gsi: u32) {
+    CONSOLES[line as usize].store(gsi, Ordering::Relaxed);
+}
+
 /// Console input interrupts this CPU.
 pub fn route_console(cpu: u32) {
-    let line = CONSOLE_LINE.load(Ordering::Relaxed);
-    if let Some(io) = io() {
-        io.route(line, FIRST_VECTOR + CONSOLE as u8, apic_id_of(cpu), Trigger::LEVEL);
+    let lines = CONSOLES.iter().map(|known| known.load(Ordering::Relaxed));
+    for line in lines.filter(|line| *line != 0) {
+        if let Some(io) = io() {
+            io.route(line, FIRST_VECTOR + CONSOLE as u8, apic_id_of(cpu), Trigger::LEVEL);
+        }
     }
 }

@@ -12,13 +12,14 @@ use super::time::Reference;
 use super::{LOCALS, Local, NAMES, features, float, memory, pci, svm, time, vmx};
 use crate::acpi::{self, Facts, Uart};
 use crate::boot::{self, Machine};
-use crate::console;
+use crate::console::{self, Line};
 use crate::cpu::Cpu;
 use crate::loader::{self, Told};
 use crate::memory::Heap;
 use abi::bundle::label;
 use abi::placement::Reserved;
 use abi::range::Range;
+use abi::records::DeviceRecord;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use paging::{HostPhys, Kind, PAGE, Rights};
@@ -85,7 +86,7 @@ extern "C" fn kernel_boot(magic: u32, info: u64) -> ! {
     tables::load_vectors();
     // SAFETY: nobody else drives the console: firmware has handed the machine over.
     if let Some(serial) = unsafe { Serial::new(COM1) } {
-        console::start(serial);
+        console::start(serial, Line::Console);
     }
     // SAFETY: head.s keeps the record in the program's first bytes, where xtask patches the file:
     // the compiler must not believe what it was built with.
@@ -146,7 +147,7 @@ fn move_console(told: Option<Uart>) -> Uart {
     if let Some(uart) = told {
         // SAFETY: as for COM1, which is not used any more once this one answers.
         if let Some(serial) = unsafe { Serial::new(uart) } {
-            console::start(serial);
+            console::start(serial, Line::Console);
             if uart.port != COM1.port {
                 Serial::silence(COM1);
             }
@@ -251,6 +252,15 @@ fn start_virtualization() -> Result<(), &'static str> {
 pub struct Starter(Map);
 
 impl Starter {
+    /// The UART of a device that is nobody's, with its interrupt; none if nothing answers.
+    pub fn serial(&mut self, device: &DeviceRecord) -> Option<Serial> {
+        let uart = Uart { port: device.port.get() as u16, divisor: 1, ..COM1 };
+        // SAFETY: no partition is granted the ports (`boot::keep`), and nobody else was asked for it.
+        let serial = unsafe { Serial::new(uart) };
+        device.lines().for_each(|line| apic::add_console(Line::Host, line));
+        serial
+    }
+
     /// Starts CPU `number`, which will serve `cpu`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ pub(super) const MOST: u64 = 0x10_0000;
 
 /// The machine, as the tree describes it.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     /// RAM.
     pub ram: Vec<Range>,
     /// Parts of it that the firmware keeps.
@@ -22,10 +22,26 @@ pub(super) struct Found {
     pub distributor: Range,
     /// GICv3 redistributors.
     pub redistributors: Range,
-    /// The console's PL011.
-    pub uart: Range,
-    /// Its INTID.
-    pub uart_intid: u32,
+    /// The PL011s, the console's first.
+    pub uarts: Vec<Uart<'a>>,
+}
+
+impl<'a> Found<'a> {
+    /// The console's UART; an empty one if there is none.
+    pub(super) fn console(&self) -> Uart<'a> {
+        self.uarts.first().copied().unwrap_or_default()
+    }
+}
+
+/// A PL011.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uart<'a> {
+    /// Its node's name.
+    name: &'a [u8],
+    /// Its registers.
+    pub registers: Range,
+    /// Its INTID; zero if it has none.
+    pub intid: u32,
 }
 
 /// Bytes of the tree whose first eight bytes these are.
@@ -42,12 +58,16 @@ pub(super) fn length(head: &[u8]) -> Result<u64, &'static str> {
 ///
 /// # Errors
 /// When it is damaged.
-pub(super) fn read(bytes: &[u8]) -> Result<Found, &'static str> {
+pub(super) fn read(bytes: &[u8]) -> Result<Found<'_>, &'static str> {
     let damaged = |_| "the device tree is damaged";
     let tree = Tree::new(bytes).map_err(damaged)?;
     let mut reader = Reader::default();
     tree.walk(&mut |depth, item| reader.meet(depth, item)).map_err(damaged)?;
-    let Reader { mut found, .. } = reader;
+    let Reader { mut found, console, .. } = reader;
+    // /chosen may come behind the UARTs.
+    if let Some(named) = found.uarts.iter().position(|uart| Some(uart.name) == console) {
+        found.uarts.swap(0, named);
+    }
     let reserved = &mut found.reserved;
     tree.reservations(&mut |start, size| reserved.push(Range::new(start, size)))
         .map_err(damaged)?;
@@ -87,11 +107,6 @@ impl<'a> Node<'a> {
         self.name.split(|byte| *byte == b'@').next().unwrap_or(&[])
     }
 
-    /// Whether it says it is compatible with this.
-    fn is_compatible(&self, with: &[u8]) -> bool {
-        self.compatible.split(|byte| *byte == 0).any(|name| name == with)
-    }
-
     /// The `place`th pair of address and size, two cells each; empty if there is none.
     fn frame(&self, place: usize) -> Range {
         self.registers.chunks_exact(16).nth(place).map_or(Range::default(), range)
@@ -107,7 +122,7 @@ impl<'a> Node<'a> {
 /// Gathers what is found on the way through the tree.
 #[derive(Debug, Default)]
 struct Reader<'a> {
-    found: Found,
+    found: Found<'a>,
     /// The root's child that /chosen names as console.
     console: Option<&'a [u8]>,
     /// The root's child, and its child, that the way leads through.
@@ -151,14 +166,17 @@ impl<'a> Reader<'a> {
     /// A device that the kernel drives.
     fn device(&mut self, node: &Node<'a>) {
         let found = &mut self.found;
-        if node.is_compatible(b"arm,gic-v3") {
-            found.distributor = node.frame(0);
-            found.redistributors = node.frame(1);
-        } else if node.is_compatible(b"arm,pl011") {
-            let named = self.console.is_none_or(|name| name == node.name);
-            if found.uart.size == 0 || named {
-                found.uart = node.frame(0);
-                found.uart_intid = node.shared_interrupt().unwrap_or(0);
+        for name in node.compatible.split(|byte| *byte == 0) {
+            match name {
+                b"arm,gic-v3" => {
+                    found.distributor = node.frame(0);
+                    found.redistributors = node.frame(1);
+                }
+                b"arm,pl011" => {
+                    let intid = node.shared_interrupt().unwrap_or(0);
+                    found.uarts.push(Uart { name: node.name, registers: node.frame(0), intid });
+                }
+                _ => {}
             }
         }
     }
