@@ -18,8 +18,8 @@ const REPEATS: usize = 16;
 const RESTARTS: usize = 5;
 /// Waits, as shares of a second: until the hypervisor has finished what a start began, until
 /// who was started has done so too, and from one reading of the statistics to the next.
-const SETTLE: u64 = 10;
-const DONE: u64 = 1;
+const SETTLE: u64 = 20;
+const DONE: u64 = 2;
 const BETWEEN: u64 = 10_000;
 /// Most readings of the statistics: the watched partition ends much sooner.
 const READINGS: u64 = 100_000;

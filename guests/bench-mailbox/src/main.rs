@@ -38,8 +38,10 @@ fn interrupt() {
     }
 }
 
-/// Idles for a share of a second: one over `share`.
+/// Idles for a share of a second: one over `share`. Interrupts are let in from then on: Bochs
+/// keeps the hypervisor's from it too while a guest runs that masks its own.
 fn nap(share: u64) {
+    machine::mask_interrupts();
     let end = timer::now() + timer::frequency() / share;
     while timer::now() < end {
         timer::arm(end);
@@ -47,4 +49,5 @@ fn nap(share: u64) {
         machine::unmask_interrupts();
         machine::mask_interrupts();
     }
+    machine::unmask_interrupts();
 }

@@ -4,7 +4,7 @@
 
 use crate::nap;
 use core::hint::black_box;
-use guest_rt::machine::{self, call};
+use guest_rt::machine::call;
 use guest_rt::{power, println, timer};
 
 /// Calls that nobody answers: the plugin `xtask/counter` counts from one to the other.
@@ -19,8 +19,6 @@ const SETTLE: u64 = 100;
 pub(crate) fn run() -> ! {
     nap(SETTLE);
     let call = call::way();
-    // Who would interrupt this CPU is let in at once.
-    machine::unmask_interrupts();
     let _ = call(BEGIN, 0);
     let begun = timer::now();
     for turn in 0..TURNS {
@@ -28,7 +26,6 @@ pub(crate) fn run() -> ! {
     }
     let took = timer::now() - begun;
     let _ = call(END, 0);
-    machine::mask_interrupts();
     println!("bench: loop {took} {took} {took}");
     nap(SETTLE);
     power::off()
