@@ -52,9 +52,14 @@ impl Mailbox {
 
     /// Asks something; its number, or none if the mailbox is full.
     pub fn ask(&mut self, request: &Request) -> Option<u32> {
-        let number = self.client.ask(request).ok()?;
+        let number = self.put(request)?;
         self.ring();
         Some(number)
+    }
+
+    /// Puts a request into the mailbox without saying so; its number, or none if the mailbox is full.
+    pub fn put(&mut self, request: &Request) -> Option<u32> {
+        self.client.ask(request).ok()
     }
 
     /// The next answer, if there is one.

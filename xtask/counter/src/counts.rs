@@ -17,6 +17,10 @@ const AFTER_LOOK: u64 = 4;
 /// Most instructions from one ISB to the next of a loop that does nothing but wait.
 const TURN: u64 = 8;
 
+/// Calls by which a guest marks where a stretch begins and ends (`guests/bench-mailbox`).
+const BEGIN: u64 = 0x8600_ffe0;
+const END: u64 = 0x8600_ffe1;
+
 /// Which CPU runs, as an index.
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 /// Instructions at EL2, by CPU. One thread writes, so relaxed loads and stores lose nothing.
@@ -57,11 +61,30 @@ struct Cpu {
     boot: Option<u64>,
     /// How often each path length occurred, by reason.
     paths: BTreeMap<Reason, BTreeMap<u64, u64>>,
+    /// Instructions of all paths.
+    spent: u64,
+    stretch: Stretch,
+    /// On a PC, the control block of the guest that it entered last; zero before.
+    block: u64,
+    /// On a PC, the next CLI is the one behind VMRUN: interrupts are masked already.
+    fresh: bool,
+}
+
+/// Where a CPU is in a stretch that its guest marks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stretch {
+    Outside,
+    /// In the path of the call that begins it.
+    Begins,
+    /// Inside, with the count behind that path.
+    Since(u64),
 }
 
 /// What all CPUs have done.
 pub(crate) struct Counts {
     cpus: Vec<Cpu>,
+    /// Instructions of the paths in each stretch that a guest marked.
+    stretches: Vec<u64>,
     /// All instructions and those of each function, at the first ERET of any CPU.
     entry: Option<(u64, Vec<u64>)>,
 }
@@ -69,7 +92,7 @@ pub(crate) struct Counts {
 impl Counts {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
-        Self { cpus: Vec::new(), entry: None }
+        Self { cpus: Vec::new(), stretches: Vec::new(), entry: None }
     }
 
     /// What follows runs on the CPU with this identity.
@@ -80,8 +103,17 @@ impl Counts {
         }
         let known = self.cpus.iter().position(|cpu| cpu.identity == identity);
         let index = known.unwrap_or_else(|| {
-            let paths = BTreeMap::new();
-            self.cpus.push(Cpu { identity, open: None, turn: (0, 0), boot: None, paths });
+            self.cpus.push(Cpu {
+                identity,
+                open: None,
+                turn: (0, 0),
+                boot: None,
+                paths: BTreeMap::new(),
+                spent: 0,
+                stretch: Stretch::Outside,
+                block: 0,
+                fresh: false,
+            });
             self.cpus.len() - 1
         });
         CURRENT.store(index, Relaxed);
@@ -100,6 +132,19 @@ impl Counts {
         }
     }
 
+    /// A path begins with an exit of a PC's guest.
+    pub(crate) fn exit(&mut self, reason: Reason) {
+        self.enter(reason);
+        if let Some((cpu, _)) = self.current() {
+            cpu.fresh = true;
+        }
+    }
+
+    /// Whether the next CLI was still the one behind VMRUN; it is not any more.
+    pub(crate) fn takes_fresh(&mut self) -> bool {
+        self.current().is_some_and(|(cpu, _)| std::mem::take(&mut cpu.fresh))
+    }
+
     /// A path ends, in a guest or waiting.
     pub(crate) fn leave(&mut self, into_guest: bool) {
         if into_guest && self.entry.is_none() {
@@ -112,7 +157,38 @@ impl Counts {
         }
         if let Some((reason, since)) = cpu.open.take() {
             *cpu.paths.entry(reason).or_default().entry(executed - since).or_default() += 1;
+            cpu.spent += executed - since;
         }
+        if cpu.stretch == Stretch::Begins {
+            cpu.stretch = Stretch::Since(cpu.spent);
+        }
+    }
+
+    /// The path that just began is for this call of the guest.
+    pub(crate) fn call(&mut self, function: u64) {
+        let Some((cpu, _)) = self.current() else { return };
+        match (function, cpu.stretch) {
+            (BEGIN, _) => cpu.stretch = Stretch::Begins,
+            (END, Stretch::Since(before)) => {
+                let spent = cpu.spent - before;
+                cpu.stretch = Stretch::Outside;
+                self.stretches.push(spent);
+            }
+            _ => {}
+        }
+    }
+
+    /// The CPU that runs enters the guest of this control block.
+    pub(crate) fn enters(&mut self, block: u64) {
+        if let Some((cpu, _)) = self.current() {
+            cpu.block = block;
+        }
+    }
+
+    /// What follows runs on the CPU that entered this guest; false if none did.
+    pub(crate) fn run_on_guests(&mut self, block: u64) -> bool {
+        let found = self.cpus.iter().position(|cpu| cpu.block == block);
+        found.inspect(|index| CURRENT.store(*index, Relaxed)).is_some()
     }
 
     /// A path ends and another begins, once a guest has run.
@@ -138,6 +214,7 @@ impl Counts {
     ///
     /// ```text
     /// entry ALL                                      instructions before the first ERET
+    /// stretch SPENT                                  instructions of the paths in each, in their order
     /// cpu IDENTITY EXECUTED BOOT                     one line for each CPU
     /// path VECTOR CLASS DETAIL LENGTH COUNT          of the CPU named before
     /// function NAME EXECUTED BEFORE-FIRST-ERET
@@ -147,6 +224,9 @@ impl Counts {
         let (entry, inside) = self.entry.clone().unwrap_or_default();
         // Writing to a string does not fail.
         let _ = writeln!(text, "entry {entry}");
+        for spent in &self.stretches {
+            let _ = writeln!(text, "stretch {spent}");
+        }
         for (cpu, executed) in self.cpus.iter().zip(&EXECUTED) {
             let Cpu { identity, boot, .. } = cpu;
             let executed = executed.load(Relaxed);

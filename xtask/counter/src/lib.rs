@@ -21,6 +21,8 @@
 //! are told by their ISB (Rust's spin hint), are no part of a path. CPUs are told
 //! apart by TPIDR_EL2, which a hypervisor keeps different on each; they are
 //! numbered in the order in which they set it.
+//! A guest marks a stretch by two calls that nobody answers; of each is told what the
+//! hypervisor executed in paths of that CPU between them.
 //! The file is lines of words, read by `xtask/src/bench/counts.rs`. Guest code
 //! is not instrumented and runs at full speed.
 
@@ -40,6 +42,8 @@ const MRS_ISR: u32 = 0xd538_c100;
 /// What a loop that waits for another CPU has in it.
 const ISB: u32 = 0xd503_3fdf;
 const REGISTER: u32 = 0x1f;
+/// ESR_EL2.EC of HVC.
+const HVC: u64 = 0x16;
 /// First vector for exceptions from a lower level in AArch64, and their spacing.
 const LOWER: u64 = 0x400;
 const VECTOR: u64 = 0x80;
@@ -68,6 +72,7 @@ struct Registers {
     fault_page: Register,
     vectors: Register,
     cpu: Register,
+    function: Register,
 }
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
@@ -154,6 +159,7 @@ fn registers() -> Option<&'static Registers> {
             fault_page: Register::find("HPFAR_EL2")?,
             vectors: Register::find("VBAR_EL2")?,
             cpu: Register::find("TPIDR_EL2")?,
+            function: Register::find("x0")?,
         })
     };
     REGISTERS.get_or_init(find).as_ref()
@@ -211,7 +217,11 @@ extern "C" fn enter(_: c_uint, vector: *mut c_void) {
     let Some(Some(registers)) = REGISTERS.get() else { return };
     let vector = vector.addr() as u64 & 3;
     let (class, detail) = if vector == 0 { synchronous(registers) } else { (0, 0) };
-    counts().enter(Reason { vector, class, detail });
+    let mut counts = counts();
+    counts.enter(Reason { vector, class, detail });
+    if (vector, class) == (0, HVC) {
+        counts.call(registers.function.read());
+    }
 }
 
 /// Class and detail of a synchronous exception (Arm ARM, "ESR_EL2").

@@ -31,6 +31,8 @@ pub(super) struct Cpu {
 pub(super) struct Counts {
     /// Instructions before the first guest.
     pub(super) entry: u64,
+    /// Instructions of the paths in each stretch that a guest marked.
+    pub(super) stretches: Vec<u64>,
     cpus: Vec<Cpu>,
     /// Instructions of each function before the first guest.
     functions: Vec<(String, u64)>,
@@ -57,6 +59,7 @@ impl Counts {
         let hex = |word: &str| u64::from_str_radix(word, 16);
         match words {
             ["entry", all] => self.entry = all.parse()?,
+            ["stretch", spent] => self.stretches.push(spent.parse()?),
             ["cpu", identity, ..] => {
                 self.cpus.push(Cpu { identity: hex(identity)?, paths: BTreeMap::new() });
             }
@@ -226,7 +229,7 @@ impl std::fmt::Display for PcPage {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "entry 100\ncpu 0 90 0\ncpu 7f00 50 10\npath 0 16 0 90 3\npath 0 24 9000000 142 2\n\
+    const TEXT: &str = "entry 100\nstretch 0\nstretch 7\ncpu 0 90 0\ncpu 7f00 50 10\npath 0 16 0 90 3\npath 0 24 9000000 142 2\n\
                         path 1 0 0 106 7\npath 1 0 0 328 1\npath 4 0 0 8349 5\nfunction a6memory6crc32c 60 40\nfunction main 9 50\n";
 
     #[test]
@@ -236,6 +239,7 @@ mod tests {
             (counts.entry, counts.before("6memory6crc32c"), counts.exits()),
             (100, 40, (5, 8))
         );
+        assert_eq!(counts.stretches, [0, 7]);
         let reasons = [("interrupt", 8), ("HVC", 3), ("UART", 2)];
         assert_eq!(counts.reasons(), reasons.map(|(name, count)| (name.to_owned(), count)));
         assert_eq!(counts.spent(), 3 * 90 + 2 * 142 + 7 * 106 + 328);

@@ -11,6 +11,7 @@ mod counts;
 mod figures;
 mod lab;
 mod linux;
+mod mailbox;
 mod payload;
 mod pc;
 mod pc_linux;
@@ -121,6 +122,7 @@ fn measure(lab: &mut Lab, on: &str, extent: Extent) -> Result<Measured> {
     let mut measured = Measured::default();
     if on != ARM {
         pc::measure(lab, on, &mut measured)?;
+        mailbox::measure(lab, on, &mut measured)?;
         if extent != Extent::Quick {
             pc::measure_linux(lab, on, &mut measured)?;
             pc_linux::measure(lab, on, &mut measured)?;
@@ -128,6 +130,7 @@ fn measure(lab: &mut Lab, on: &str, extent: Extent) -> Result<Measured> {
         return Ok(measured);
     }
     payload::measure(lab, &mut measured)?;
+    mailbox::measure(lab, on, &mut measured)?;
     match extent {
         Extent::Quick => {}
         Extent::Tests => linux::measure_quiet(lab, &mut measured)?,

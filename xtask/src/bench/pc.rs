@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The fewest instructions that Bochs lets each of several CPUs run in its turn.
-const TURN: i64 = 5;
+pub(super) const TURN: i64 = 5;
 /// More lines of Bochs's configuration.
 const SHORT_TURNS: &str = "cpu: quantum=1";
 /// The rows that need a second CPU.
@@ -127,7 +127,7 @@ pub(super) fn run(what: &str) -> Run<'_> {
 }
 
 /// A machine that boots a system.
-fn machine(emulator: &Emulator, product: &Product, cpus: u32) -> Result<Launch> {
+pub(super) fn machine(emulator: &Emulator, product: &Product, cpus: u32) -> Result<Launch> {
     launch(emulator, product.file(emulator.quickest()?)?, cpus)
 }
 

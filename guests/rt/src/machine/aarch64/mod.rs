@@ -2,6 +2,7 @@
 //! Arm: QEMU's `virt` platform at EL1.
 
 mod boot;
+pub mod call;
 pub mod facts;
 pub mod gic;
 mod mmio;

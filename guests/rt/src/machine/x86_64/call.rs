@@ -24,10 +24,16 @@ pub fn is_amd() -> bool {
     matches!(&__cpuid(0).ebx.to_le_bytes(), b"Auth" | b"Hygo")
 }
 
+/// How to call, by CPUID, which exits itself.
+#[must_use]
+pub fn way() -> fn(u64, u64) -> u64 {
+    if is_amd() { vmmcall } else { vmcall }
+}
+
 /// Calls function `function`; -1 means that nobody knows it. Bare it is an undefined instruction.
 #[must_use]
 pub fn call(function: u64, argument: u64) -> u64 {
-    if is_amd() { vmmcall(function, argument) } else { vmcall(function, argument) }
+    way()(function, argument)
 }
 
 /// Calls by VMCALL.
