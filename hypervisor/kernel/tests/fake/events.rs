@@ -91,6 +91,7 @@ fn an_event_interrupts_unless_that_is_masked_and_the_status_says_so_until_it_is_
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
 fn nobody_is_rung_for_what_it_does_not_want() {
     let rig = machine(watching(&[1]));
     let mut guest = rig.guest(2);

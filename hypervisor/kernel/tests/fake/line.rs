@@ -69,6 +69,7 @@ fn a_request_is_answered_whatever_came_before_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn the_host_is_answered_on_a_line_of_its_own_where_nobody_can_type() {
     let mut draft = rows(&["one", "two"]);
     draft.management = DeviceRecord {
