@@ -22,6 +22,9 @@ use super::read::Reader;
 use super::resolve::Resolved;
 use super::{Channel, Manifest, Partition};
 
+/// Whose the host's line is.
+pub(super) const MANAGEMENT: &str = "management";
+
 fn name(text: &str) -> Name {
     records::name(text).unwrap_or_default()
 }
@@ -189,6 +192,15 @@ fn place(tables: &Tables, board: &Board, refusals: &mut Vec<Refusal>) -> Vec<Req
     }
 }
 
+/// What takes a mistake away: for what the manifest keeps by itself, not the board, another key.
+fn cure_of(refusal: &Refusal) -> &'static str {
+    if refusal.other == name(MANAGEMENT) {
+        "leave the device out here, or `management` above"
+    } else {
+        cure(refusal.rule)
+    }
+}
+
 /// Makes a refusal a mistake.
 fn tell(refusal: &Refusal, resolved: &Resolved, reader: &mut Reader) {
     reader.mistakes.push(Mistake {
@@ -196,6 +208,6 @@ fn tell(refusal: &Refusal, resolved: &Resolved, reader: &mut Reader) {
         source: reader.source.clone(),
         message: refusal.to_string(),
         places: places(refusal, resolved),
-        cure: cure(refusal.rule).to_owned(),
+        cure: cure_of(refusal).to_owned(),
     });
 }

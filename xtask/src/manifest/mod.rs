@@ -315,7 +315,7 @@ pub fn load(path: &Path, folders: &Folders) -> Result<Manifest, Mistakes> {
     let scope = resolve::Scope { board: &board, folders, beside };
     let resolved = resolve::resolve(&file, &scope, &mut reader);
     if let Some(device) = &resolved.management {
-        board.keep("management", device);
+        board.keep(check::MANAGEMENT, device);
     }
     let (draft, placement) = check::check(&resolved, &board, &mut reader);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -307,8 +307,11 @@ impl Scope<'_> {
         let device = self.device(name, reader)?;
         let on_ram = self.board.ram.iter().any(|ram| ram.overlaps(device.registers));
         let is_there = device.registers.size.max(device.ports.size) != 0;
-        if device.interrupts.len() != 1 || on_ram || !is_there {
-            let message = format!("device {} is no UART with one interrupt", device.name);
+        let known = &self.board.platform().interrupts;
+        let is_line = |intid: &u32| (known.first..known.most).contains(intid);
+        let one_line = device.interrupts.len() == 1 && device.interrupts.iter().all(is_line);
+        if !one_line || on_ram || !is_there {
+            let message = format!("device {} is no UART with one shared interrupt", device.name);
             let cure = "name the device of a UART: a 16550 on a PC, a PL011 on Arm";
             reader.wrong_value(name.span.clone(), message, cure);
             return None;
