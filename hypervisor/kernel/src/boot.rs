@@ -91,7 +91,8 @@ fn open(machine: &mut Machine) -> Bundle<'static> {
         Ok(bundle) => bundle,
         Err(refusal) => refuse(format_args!("{refusal}")),
     };
-    let management = if MAILBOX { bundle.management() } else { None };
+    // One that the console has already, as firmware may say, is shared like any console.
+    let management = bundle.management().filter(|device| MAILBOX && is_free(device, machine));
     if let Some(device) = management {
         keep(device, machine);
     }
@@ -113,6 +114,12 @@ fn open(machine: &mut Machine) -> Bundle<'static> {
         }
     }
     bundle
+}
+
+/// Whether no UART that the hypervisor keeps begins where this one does, which has registers or ports.
+fn is_free(device: &DeviceRecord, machine: &Machine) -> bool {
+    let at = device.host.get() | u64::from(device.port.get());
+    !machine.frames.iter().chain(&machine.ports).any(|kept| kept.range.start == at)
 }
 
 /// The host's UART is nobody else's.

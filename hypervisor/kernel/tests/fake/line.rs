@@ -3,7 +3,7 @@
 //! comes, keys reach the partition in focus, and whole requests are answered.
 
 use crate::asking::{SECOND, about, answers, code, rows};
-use crate::rig::{Rig, cases, read, text};
+use crate::rig::{CONSOLE, Rig, cases, read, text};
 use abi::crc32c::software;
 use abi::mailbox::answer::Answer;
 use abi::mailbox::frame::{Carries, ESCAPE, Input, Receiver, encode, encode_request};
@@ -68,19 +68,35 @@ fn a_request_is_answered_whatever_came_before_it() {
     }
 }
 
-#[test]
-#[cfg_attr(miri, ignore = "takes minutes there")]
-fn the_host_is_answered_on_a_line_of_its_own_where_nobody_can_type() {
+/// Two partitions, and a UART for the host with registers there.
+fn managed(at: u64) -> Rig {
     let mut draft = rows(&["one", "two"]);
     draft.management = DeviceRecord {
         name: name("uart").expect("short"),
-        host: 0x4000.into(),
-        guest: 0x4000.into(),
+        host: at.into(),
+        guest: at.into(),
         size: 0x1000.into(),
         interrupts: [7.into(), 0.into(), 0.into(), 0.into()],
         ..DeviceRecord::default()
     };
-    let rig = Rig::running(draft);
+    Rig::running(draft)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes some ten seconds there, and the suite has no more of them")]
+fn a_uart_that_the_console_has_is_not_taken_for_the_host_too() {
+    let rig = managed(CONSOLE);
+    assert!(!rig.machine.has_host_line());
+    rig.machine.type_in(&framed(&hello(8)));
+    rig.settle();
+    assert_eq!(answers(&rig.console()).len(), 1);
+    assert!(managed(0x4000).machine.has_host_line());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
+fn the_host_is_answered_on_a_line_of_its_own_where_nobody_can_type() {
+    let rig = managed(0x4000);
     let request = framed(&hello(7));
     rig.machine.send_in(&[b"keys\r\x1d1".to_vec(), request.clone(), b"\x1d:AA!".to_vec()].concat());
     rig.settle();

@@ -86,13 +86,16 @@ pub(crate) fn channel(called: &str, between: [u32; 2], slot: u32, interval: u64)
 
 /// What firmware tells of a machine with this many CPUs and this bundle. The
 /// last CPU is nobody's: it boots.
+/// Registers of the console's UART.
+pub(crate) const CONSOLE: u64 = 0x2000;
+
 pub(crate) fn facts(bundle: &'static [u8], cpus: usize) -> boot::Machine {
     boot::Machine {
         cpus: cpus + 1,
         this: cpus,
         ram: vec![Range::new(HOST_RAM, 0x100_0000)],
         reserved: vec![Reserved::new("hypervisor", HOST_RAM, 0x1000)],
-        frames: Vec::new(),
+        frames: vec![Reserved::new("console", CONSOLE, 0x1000)],
         interrupts: Vec::new(),
         ports: Vec::new(),
         cores: Vec::new(),

@@ -49,6 +49,7 @@ pub(super) struct State {
     pub(super) off: bool,
     pub(super) console_cpu: usize,
     pub(super) room: usize,
+    pub(super) has_host_line: bool,
     /// Bytes that left the console's UART and the host's own.
     pub(super) sent: [Vec<u8>; 2],
     /// Bytes that wait there.
@@ -166,6 +167,7 @@ impl Machine {
             off: false,
             console_cpu: 0,
             room: usize::MAX,
+            has_host_line: false,
             sent: Default::default(),
             typed: Default::default(),
             masked: false,
@@ -338,6 +340,12 @@ impl Machine {
         self.with(|state| state.typed[Line::Host as usize].extend(bytes));
     }
 
+    /// Whether the kernel took a UART for the host.
+    #[must_use]
+    pub fn has_host_line(&self) -> bool {
+        self.with(|state| state.has_host_line)
+    }
+
     /// What the host's own line has brought it since the last call.
     #[must_use]
     pub fn sent_to_host(&self) -> Vec<u8> {
@@ -389,6 +397,7 @@ impl Starter {
 
     /// The host's own UART, whatever the device.
     pub fn serial(&mut self, _device: &DeviceRecord) -> Option<Serial> {
+        Machine::current().with(|state| state.has_host_line = true);
         Some(Serial::new(Line::Host))
     }
 
