@@ -25,4 +25,5 @@ mod races;
 mod records;
 mod restart;
 mod rig;
+mod steering;
 mod terminal;
